@@ -1,0 +1,4 @@
+//! House rules.
+
+#[test]
+fn placeholder() {}
