@@ -1,0 +1,146 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use super::{Item, line};
+
+/// How far back the start of a torn last line is looked for.
+const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// `[[output]] type = "file"`: JSON lines, one a reading.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the files, relative to the data folder.
+    pub dir: PathBuf,
+    /// A file that has reached this size is followed by a new one.
+    pub rotate_bytes: u64,
+    /// Files kept; the oldest go first.
+    pub files_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("out"), rotate_bytes: 64 * 1024 * 1024, files_max: 64 }
+    }
+}
+
+/// Readings as JSON lines in `readings-00000001.jsonl` and so on.
+#[derive(Debug)]
+pub struct FileOutput {
+    config: Config,
+    file: File,
+    number: u64,
+    size: u64,
+    lines: String,
+}
+
+impl FileOutput {
+    /// Opens the newest file under `config.dir`, made when missing. A last line that a power cut has torn is cut.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be made, read or written.
+    pub fn open(config: Config) -> io::Result<Self> {
+        fs::create_dir_all(&config.dir)?;
+        sync_folder(&config.dir)?;
+        let number = numbers(&config.dir)?.last().copied().unwrap_or(1);
+        let mut file = open_numbered(&config.dir, number)?;
+        let size = cut_torn_line(&mut file)?;
+        Ok(Self { config, file, number, size, lines: String::new() })
+    }
+
+    /// Writes a line for each reading of each item. Nothing is confirmed yet.
+    ///
+    /// # Errors
+    /// The disk refuses; the file is cut back to what it held before.
+    pub fn deliver(&mut self, items: &[Item<'_>]) -> io::Result<()> {
+        if self.size >= self.config.rotate_bytes {
+            self.rotate()?;
+        }
+        self.lines.clear();
+        for item in items {
+            line::push(&mut self.lines, item);
+        }
+        if let Err(error) = self.file.write_all(self.lines.as_bytes()) {
+            // Half a batch must not stay: the whole of it comes again.
+            self.file.set_len(self.size)?;
+            self.file.seek(SeekFrom::End(0))?;
+            return Err(error);
+        }
+        self.size = self.size.saturating_add(self.lines.len().try_into().unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Confirms all that was delivered: it is on disk when this returns.
+    ///
+    /// # Errors
+    /// The disk refuses to sync.
+    pub fn confirm(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        let number = self.number.saturating_add(1);
+        self.file = open_numbered(&self.config.dir, number)?;
+        self.number = number;
+        self.size = 0;
+        let numbers = numbers(&self.config.dir)?;
+        let surplus = numbers.len().saturating_sub(self.config.files_max.max(1));
+        for number in numbers.iter().take(surplus) {
+            fs::remove_file(path(&self.config.dir, *number))?;
+        }
+        Ok(())
+    }
+}
+
+/// A batch never waits longer for its confirmation than this.
+pub(crate) const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+
+fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("readings-{number:08}.jsonl"))
+}
+
+/// Numbers of the files in `dir`, ascending.
+fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("readings-")?.strip_suffix(".jsonl")?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn open_numbered(dir: &Path, number: u64) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).read(true).open(path(dir, number))?;
+    sync_folder(dir)?;
+    Ok(file)
+}
+
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Cuts what stands behind the last line end, and returns the size that is left.
+fn cut_torn_line(file: &mut File) -> io::Result<u64> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let from = size.saturating_sub(LINE_BYTES_MAX);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = from.saturating_add(whole.try_into().unwrap_or(0));
+    if end < size {
+        tracing::warn!(bytes = size - end, "cut a torn last line of the file output; it is delivered again");
+        file.set_len(end)?;
+        file.seek(SeekFrom::End(0))?;
+    }
+    Ok(end)
+}
