@@ -4,6 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod supervisor;
 
+pub mod control;
+
 pub mod listener;
 
 pub mod session;

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use crate::{
-    auth::{Denied, Login, Registry},
+    auth::{Denied, Login, Registry, Role},
     clock::Clock,
     normalise::{Content, Input, Message, Reject, Routes},
     spool::{Envelope, Kind, Lane, Position, Protocol, Spool, Uid, Unavailable},
@@ -72,7 +72,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Pipeline {
     spool: Spool,
-    registry: Arc<Registry>,
+    registry: Registry,
     routes: Arc<ArcSwap<Routes>>,
     clock: Clock,
     boot: u32,
@@ -84,7 +84,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(
         spool: Spool,
-        registry: Arc<Registry>,
+        registry: Registry,
         routes: Arc<ArcSwap<Routes>>,
         clock: Clock,
         boot: u32,
@@ -114,11 +114,12 @@ impl Pipeline {
         };
         let routes = self.routes.load();
         let message = routes.normalise(&input)?;
-        if message.device != granted.device {
-            // A route or the payload names another device: the right to speak for it is asked for again.
-            login.may_speak_for(&message.device)?;
+        if message.device != granted.device && login.role != Role::Client {
+            // The route or the payload names another device, for which only a client may speak.
+            return Err(Denied::Foreign.into());
         }
         let mut envelope = self.envelope(&granted.device, publish);
+        envelope.topic = granted.topic;
         (envelope.uid, envelope.ts_dev) = identity(&message);
         let position = self.spool.append(message.lane, &envelope, 0, publish.payload)?;
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
@@ -163,6 +164,13 @@ impl Pipeline {
             boot_gw: self.boot,
             clock: self.clock.quality(mono_gw),
         }
+    }
+
+    /// Counts and keeps what a session refused by itself.
+    pub fn note_refused(&self, login: &Login, topic: &str, reason: &dyn std::fmt::Display) {
+        self.counters.rejected.fetch_add(1, Ordering::Relaxed);
+        let reason = format!("{reason} (topic {})", topic.escape_debug());
+        self.registry.note_reject(&login.device, &reason, self.clock.wall_ms());
     }
 
     fn note(&self, login: &Login, publish: &Publish<'_>, refusal: &Refusal) {

@@ -1,1 +1,299 @@
-//! supervisor
+//! Starts the parts against the flow, and stops them with it.
+//!
+//! Against the flow: what takes is there before what gives. The registry and the spool are opened, the bridges
+//! and the control socket started, the listeners last. Stopping goes the other way: the listeners first, then
+//! the spool, then the bridges deliver what is left.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+
+use crate::{
+    auth::{self, Registry},
+    bridge::Bridge,
+    clock::Clock,
+    config::{Config, ConfigError, OutputConfig, Overrides},
+    control,
+    listener::{self, Shared, Workers},
+    normalise::{RouteError, Routes},
+    output::{Output, file::FileOutput},
+    pipeline::Pipeline,
+    spool::{self, Disk, Spool, Start},
+};
+
+/// How often what the registry has noted is written down.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a gateway could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `state.db` cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] auth::OpenError),
+    /// `state.db` cannot be written.
+    #[error(transparent)]
+    Store(#[from] auth::StoreError),
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    /// A cursor cannot be opened.
+    #[error(transparent)]
+    Cursor(#[from] spool::CursorError),
+    /// The routes contradict themselves.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// An output cannot be opened.
+    #[error("output {name}: {source}")]
+    Output {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address is taken, most likely by another gateway.
+    #[error("cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control socket cannot be made.
+    #[error("cannot make the control socket: {0}")]
+    Control(io::Error),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Why a gateway ended.
+#[derive(Debug)]
+pub enum End {
+    /// It was asked to.
+    Stopped,
+    /// The spool or `state.db` cannot be written any more: exit code 74.
+    Failed(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    spool: Spool,
+    registry: Registry,
+    routes: Arc<ArcSwap<Routes>>,
+    clock: Clock,
+    bridges: Vec<Bridge>,
+    workers: Workers,
+    control: control::Server,
+    failed: Arc<Notify>,
+    reloader: Arc<Reloader>,
+}
+
+/// Reads the configuration again while the gateway runs. Routes change at once; what a listener or the spool
+/// was started with needs a restart.
+pub struct Reloader {
+    source: Option<(PathBuf, Overrides)>,
+    routes: Arc<ArcSwap<Routes>>,
+}
+
+/// Why a configuration was not taken; the old one stays in force.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// This gateway was started without a file.
+    #[error("there is no configuration file to read again")]
+    NoFile,
+    /// The file is bad.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its routes contradict themselves.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+}
+
+impl Reloader {
+    /// Reads the file, checks it whole, and only then changes anything.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub fn reload(&self) -> Result<(), ReloadError> {
+        let (path, overrides) = self.source.as_ref().ok_or(ReloadError::NoFile)?;
+        let config = Config::load(path, *overrides)?;
+        self.routes.store(Arc::new(Routes::compile(&config.routes)?));
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// Starts everything that `config` names. `source` is where it was read from, for SIGHUP.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(config: &Config, source: Option<(PathBuf, Overrides)>) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        make_folder(&config.data)?;
+        let registry = Registry::open(&config.state_path())?;
+        let boot = registry.begin_boot()?;
+        let (spool, recovered) = Spool::open(Disk::at(config.spool_dir()), config.spool.clone(), clock.wall_ms())?;
+        tracing::info!(boot, %recovered, "spool open");
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::compile(&config.routes)?));
+        let failed = Arc::new(Notify::new());
+        let (wake, watched) = (Arc::clone(&failed), spool.clone());
+        spool.watermark().on_commit(Box::new(move || {
+            if watched.watermark().failure().is_some() {
+                wake.notify_one();
+            }
+        }));
+        let bridges = start_bridges(config, &spool, &routes, &clock)?;
+        let pipeline =
+            Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
+        let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes) });
+        let listen = config.mqtt_address();
+        let shared = Arc::new(Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone()));
+        let workers = Workers::start(&shared, config.threads().get().into())
+            .map_err(|source| StartError::Listen { address: listen, source })?;
+        let services = control::Services {
+            shared,
+            routes: Arc::clone(&routes),
+            bridges: bridges.iter().map(Bridge::handle).collect(),
+            reloader: Arc::clone(&reloader),
+        };
+        let control = control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
+        Ok(Self { spool, registry, routes, clock, bridges, workers, control, failed, reloader })
+    }
+
+    /// The address that MQTT clients connect to.
+    #[must_use]
+    pub fn mqtt_address(&self) -> SocketAddr {
+        self.workers.address()
+    }
+
+    /// The durable log, for services in this process.
+    #[must_use]
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// The rules that say what a payload means, for services in this process.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
+        &self.routes
+    }
+
+    /// Runs until SIGTERM, SIGINT, `stop` or a fatal error, then stops in order.
+    ///
+    /// # Errors
+    /// No signal handler could be installed.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<End> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                () = &mut stop => break,
+                () = self.failed.notified() => break,
+                _ = hangup.recv() => self.reload(),
+                _ = flush.tick() => {
+                    if self.registry.flush().is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::task::spawn_blocking(move || self.stop()).await.map_err(io::Error::other)
+    }
+
+    fn reload(&self) {
+        match self.reloader.reload() {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+        }
+    }
+
+    fn failure(&self) -> Option<String> {
+        let spool = self.spool.watermark().failure().map(|failure| failure.to_string());
+        spool.or_else(|| self.registry.failure().map(|failure| failure.to_string()))
+    }
+
+    /// With the flow: no new bytes, what came is made durable and acknowledged, then delivered.
+    fn stop(self) -> End {
+        tracing::info!("stopping");
+        let failure = self.failure();
+        let mut problems = Vec::new();
+        problems.extend(self.control.stop().err());
+        problems.extend(self.workers.drain().err());
+        for bridge in self.bridges {
+            problems.extend(bridge.drain().err());
+        }
+        for error in problems {
+            tracing::error!(%error, "a part did not stop cleanly");
+        }
+        if let Err(error) = self.spool.close() {
+            tracing::error!(%error, "the spool did not close cleanly");
+            return End::Failed(failure.unwrap_or_else(|| error.to_string()));
+        }
+        if let Err(error) = self.registry.flush() {
+            return End::Failed(failure.unwrap_or_else(|| error.to_string()));
+        }
+        match failure {
+            Some(failure) => End::Failed(failure),
+            None => End::Stopped,
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    std::fs::create_dir_all(path).map_err(|source| StartError::Folder { path: path.to_owned(), source })
+}
+
+fn start_bridges(
+    config: &Config,
+    spool: &Spool,
+    routes: &Arc<ArcSwap<Routes>>,
+    clock: &Clock,
+) -> Result<Vec<Bridge>, StartError> {
+    let mut bridges = Vec::new();
+    for output in &config.outputs {
+        let name = output.name();
+        let failed = |source| StartError::Output { name: name.to_owned(), source };
+        let cursor = spool.cursor(name, Start::Oldest)?;
+        let opened = match output {
+            OutputConfig::File(file) => Output::File(FileOutput::open(file, &config.data).map_err(failed)?),
+        };
+        let bridge = Bridge::start(name, opened, spool.clone(), cursor, Arc::clone(routes), clock.clone());
+        bridges.push(bridge.map_err(StartError::Thread)?);
+    }
+    Ok(bridges)
+}
+
+fn listener_config(config: &Config) -> listener::Config {
+    listener::Config {
+        listen: config.mqtt_address(),
+        limits: Arc::new(config.mqtt.limits.clone()),
+        connections_max: config.mqtt.connections_max,
+        unauthenticated_max: config.mqtt.unauthenticated_max,
+        anonymous: config.anonymous,
+    }
+}

@@ -8,40 +8,30 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicU64},
     thread,
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock::Clock,
     normalise::Routes,
-    output::{Item, Output},
-    spool::{Batch, Cursor, Lane, Offset, Reader, Spool},
+    output::Output,
+    spool::{Cursor, Lane, Spool},
 };
 
 mod backoff;
+mod carrier;
 mod replay;
 
 use backoff::Backoff;
+use carrier::{Carrier, Unconfirmed};
 pub use replay::{Replay, Replayed};
 
-/// Bytes of records that one delivery takes.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of records between two confirmations.
-const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Time between two confirmations.
-const UNCONFIRMED_MAX: Duration = Duration::from_secs(1);
 /// Replays that may wait for a bridge.
 const REPLAYS_MAX: usize = 8;
-/// How long a stopping bridge goes on delivering what is in the spool.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What a bridge has done since the start.
 #[derive(Debug, Default)]
@@ -56,11 +46,17 @@ pub struct Counters {
     pub trouble: Mutex<String>,
 }
 
-/// A running bridge.
-pub struct Bridge {
-    name: String,
+/// What others may know of a running bridge and ask of it.
+#[derive(Clone)]
+pub struct Handle {
+    name: Arc<str>,
     counters: Arc<Counters>,
     replays: mpsc::Sender<(Replay, oneshot::Sender<Replayed>)>,
+}
+
+/// A running bridge.
+pub struct Bridge {
+    handle: Handle,
     stop: watch::Sender<bool>,
     thread: thread::JoinHandle<()>,
 }
@@ -90,16 +86,34 @@ impl Bridge {
             routes,
             clock,
             counters: Arc::clone(&counters),
-            unconfirmed_bytes: 0,
-            confirmed_at_ms: 0,
+            backoff: Backoff::default(),
+            unconfirmed: Unconfirmed::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()
             .name(format!("bridge-{name}"))
             .spawn(move || runtime.block_on(carrier.run(replay_requests, stopping)))?;
-        Ok(Self { name: name.to_owned(), counters, replays, stop, thread })
+        Ok(Self { handle: Handle { name: name.into(), counters, replays }, stop, thread })
     }
 
+    /// For those who watch it or ask for replays.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Delivers what is in the spool, five seconds at most, confirms it and ends.
+    ///
+    /// # Errors
+    /// The bridge's thread has panicked.
+    pub fn drain(self) -> io::Result<()> {
+        self.stop.send_replace(true);
+        self.thread.join().map_err(|_| io::Error::other(format!("the bridge to {} panicked", self.handle.name)))
+    }
+}
+
+
+impl Handle {
     /// The output's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -112,32 +126,14 @@ impl Bridge {
         &self.counters
     }
 
-    /// Where replays are asked for.
-    #[must_use]
-    pub fn replays(&self) -> mpsc::Sender<(Replay, oneshot::Sender<Replayed>)> {
-        self.replays.clone()
-    }
-
-    /// Delivers what is in the spool, five seconds at most, confirms it and ends.
+    /// Has a past span delivered again, and waits until it is.
     ///
     /// # Errors
-    /// The bridge's thread has panicked.
-    pub fn drain(self) -> io::Result<()> {
-        self.stop.send_replace(true);
-        self.thread.join().map_err(|_| io::Error::other(format!("the bridge to {} panicked", self.name)))
+    /// Why it ended early.
+    pub async fn replay(&self, replay: Replay) -> Replayed {
+        let (done, outcome) = oneshot::channel();
+        let stopped = || "the gateway is stopping".to_owned();
+        self.replays.send((replay, done)).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
     }
-}
-
-/// What lives on the bridge's thread.
-struct Carrier {
-    name: String,
-    spool: Spool,
-    cursor: Cursor,
-    readers: [Reader; 2],
-    output: Output,
-    routes: Arc<ArcSwap<Routes>>,
-    clock: Clock,
-    counters: Arc<Counters>,
-    unconfirmed_bytes: usize,
-    confirmed_at_ms: u64,
 }

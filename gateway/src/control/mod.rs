@@ -12,10 +12,12 @@ use crate::{
 mod client;
 mod server;
 mod status;
+mod tail;
 
 pub use client::{Client, ClientError};
 pub use server::{Server, Services};
-pub use status::{ConnectionStatus, OutputStatus, SpoolStatus, Status};
+pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status};
+pub use tail::Tail;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "control.sock";

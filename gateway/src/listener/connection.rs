@@ -7,11 +7,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::{io::Interest, net::TcpStream, sync::oneshot};
 
 use crate::{
     auth::Login,
-    session::mqtt::{Session, Uplink},
+    session::mqtt::{Publish, Session},
 };
 
 /// Bytes of answers that a peer may leave unread before its connection is closed.
@@ -25,7 +25,11 @@ pub(crate) struct Connection {
     pub(crate) login: RefCell<Option<Login>>,
     pub(crate) client_id: RefCell<Option<Box<str>>>,
     /// A publish that found the spool's pending commit full; it goes first when there is room.
-    pub(crate) stalled: RefCell<Option<Uplink>>,
+    pub(crate) stalled: RefCell<Option<Publish>>,
+    /// Which QoS this session has published with, as the registry was told.
+    pub(crate) noted_qos: Cell<[bool; 2]>,
+    /// The client speaks MQTT 5 and can be told of refusals.
+    pub(crate) is_v5: Cell<bool>,
     /// Who waits for this session's receipts, to take its client id over.
     pub(crate) successor: RefCell<Option<oneshot::Sender<()>>>,
     stream: TcpStream,
@@ -53,6 +57,8 @@ impl Connection {
             login: RefCell::new(None),
             client_id: RefCell::new(None),
             stalled: RefCell::new(None),
+            noted_qos: Cell::new([false; 2]),
+            is_v5: Cell::new(false),
             successor: RefCell::new(None),
             stream,
             unsent: RefCell::new(Vec::new()),
@@ -98,7 +104,13 @@ impl Connection {
     /// Reads what is there into `buffer`; `None` when nothing is, `Some(0)` when the peer has closed.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Option<usize> {
         match self.stream.try_read(buffer) {
-            Ok(count) => Some(count),
+            Ok(count) => {
+                if count < buffer.len() {
+                    // The socket is empty: say so, which spares the read that would find that out.
+                    let _drained = self.stream.try_io(Interest::READABLE, || Err::<(), _>(would_block())).is_err();
+                }
+                Some(count)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(_) => Some(0),
         }
@@ -167,4 +179,8 @@ impl Connection {
     pub(crate) fn has_unsent(&self) -> bool {
         !self.unsent.borrow().is_empty()
     }
+}
+
+fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
 }

@@ -8,6 +8,9 @@ pub mod mqtt;
 
 mod connection;
 mod directory;
+mod downlink;
+mod login;
+mod uplink;
 mod worker;
 
 pub use directory::Directory;

@@ -6,25 +6,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{
     connection::{Connection, Event},
-    worker::{Request, Worker},
+    uplink,
+    worker::Worker,
 };
-use crate::{
-    auth::{Attempt, Login},
-    pipeline::{self, Refusal},
-    session::mqtt::{self, Limits, Session, Uplink},
-};
+use crate::session::mqtt::{Limits, Session};
 
 /// Connections that the kernel keeps before they are accepted.
 const BACKLOG_MAX: i32 = 1024;
-/// How long a new session waits for the receipts of the one that it takes over.
-const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 /// Full reads that one connection gets before the others have their turn.
 const READS_MAX: usize = 4;
 
@@ -97,15 +89,18 @@ async fn serve(worker: Rc<Worker>, connection: Rc<Connection>) {
         match connection.event().await {
             Event::Readable => read(&worker, &connection).await,
             Event::Writable => connection.send_unsent(),
-            Event::Woken => drain_uplinks(&worker, &connection).await,
+            Event::Woken => {}
         }
-        worker.flush(&connection);
+        uplink::drain(&worker, &connection).await;
         let said_all = connection.session.borrow().is_closed() && !connection.has_unsent();
         if said_all || connection.is_broken() {
             break;
         }
     }
-    leave(&worker, &connection);
+    connection.session.borrow_mut().handle_eof();
+    // A last will may still have to be stored.
+    uplink::drain(&worker, &connection).await;
+    worker.leave(&connection);
 }
 
 async fn read(worker: &Rc<Worker>, connection: &Rc<Connection>) {
@@ -122,11 +117,12 @@ async fn read(worker: &Rc<Worker>, connection: &Rc<Connection>) {
                 }
             }
         };
-        drain_uplinks(worker, connection).await;
-        if !full || !connection.wants_bytes() {
+        if !full {
+            return;
+        }
+        uplink::drain(worker, connection).await;
+        if !connection.wants_bytes() {
             return;
         }
     }
-    // More may be there, and readiness may have been used up: have another turn.
-    connection.wake();
 }

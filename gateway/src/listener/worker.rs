@@ -4,7 +4,7 @@ use std::{
     io,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::LocalSet,
 };
 
@@ -20,14 +20,14 @@ use super::{
     Config,
     connection::Connection,
     directory::{Directory, Place},
-    mqtt,
+    downlink, mqtt,
 };
 use crate::{
-    auth::{Registry, Throttle},
+    auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
     pipeline::Pipeline,
-    session::mqtt::SubscriptionIndex,
-    spool::{Durable, Lane, Offset},
+    session::mqtt::{SubscriptionIndex, index::SubscriberId},
+    spool::{Durable, Lane, Offset, Reader},
 };
 
 /// Bytes that one read takes from a socket at most; one such buffer a worker.
@@ -38,8 +38,6 @@ const INBOX_MAX: usize = 1024;
 const TICK: Duration = Duration::from_millis(250);
 /// How long a stopping worker waits for its sessions' receipts.
 const DRAIN_MS_MAX: u64 = 5_000;
-/// Passwords of people checked at once; each takes 19 MiB and a core for some 20 ms.
-const PERSON_CHECKS_MAX: usize = 2;
 
 /// What all workers share.
 pub struct Shared {
@@ -48,13 +46,11 @@ pub struct Shared {
     /// The way into the spool.
     pub pipeline: Pipeline,
     /// Who may log in.
-    pub registry: Arc<Registry>,
+    pub registry: Registry,
     /// Live client ids.
     pub directory: Directory,
     /// Slows down who guesses passwords.
-    pub throttle: Throttle,
-    /// Room for checks of people's passwords.
-    pub person_checks: Semaphore,
+    pub throttle: Mutex<Throttle>,
     /// The process's clock.
     pub clock: Clock,
     /// Open connections, of all workers.
@@ -64,14 +60,13 @@ pub struct Shared {
 impl Shared {
     /// Nothing connected.
     #[must_use]
-    pub fn new(config: Config, pipeline: Pipeline, registry: Arc<Registry>, clock: Clock) -> Self {
+    pub fn new(config: Config, pipeline: Pipeline, registry: Registry, clock: Clock) -> Self {
         Self {
             config,
             pipeline,
             registry,
             directory: Directory::default(),
-            throttle: Throttle::default(),
-            person_checks: Semaphore::new(PERSON_CHECKS_MAX),
+            throttle: Mutex::new(Throttle::new(ThrottleLimits::default())),
             clock,
             connections: AtomicUsize::new(0),
         }
@@ -143,12 +138,18 @@ pub(crate) struct Worker {
     pub(crate) peers: Vec<mpsc::Sender<Request>>,
     pub(crate) connections: RefCell<HashMap<u64, Rc<Connection>>>,
     pub(crate) subscriptions: RefCell<SubscriptionIndex>,
+    /// Where the subscribers of this worker read on; none while there are no subscriptions.
+    pub(crate) readers: RefCell<Option<[Reader; 2]>>,
+    /// Connections whose publish waits for the writer to take what is pending.
+    pub(crate) stalled: RefCell<Vec<Rc<Connection>>>,
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     pub(crate) write_buffer: RefCell<Vec<u8>>,
     pub(crate) draining: Cell<bool>,
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
     unsettled: [RefCell<VecDeque<(Offset, Rc<Connection>)>>; 2],
     next_connection: Cell<u64>,
+    /// Connections that have not logged in.
+    unauthenticated: Cell<usize>,
 }
 
 impl Worker {
@@ -165,11 +166,14 @@ impl Worker {
             peers,
             connections: RefCell::default(),
             subscriptions: RefCell::default(),
+            readers: RefCell::default(),
+            stalled: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES_MAX]),
             write_buffer: RefCell::default(),
             draining: Cell::new(false),
             unsettled: Default::default(),
             next_connection: Cell::new(1),
+            unauthenticated: Cell::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = LocalSet::new();
@@ -191,12 +195,13 @@ impl Worker {
         let wake = Arc::clone(&committed);
         let spool = self.shared.pipeline.spool().clone();
         spool.watermark().on_commit(Box::new(move || wake.notify_one()));
-        let mut downlinks = mqtt::Downlinks::new(&spool);
         loop {
             committed.notified().await;
-            let durable = spool.watermark().durable();
-            self.settle(&durable);
-            while downlinks.deliver(&self) {
+            self.settle(&spool.watermark().durable());
+            for connection in self.stalled.take() {
+                connection.wake();
+            }
+            while downlink::deliver(&self) {
                 tokio::task::yield_now().await;
             }
         }
@@ -244,8 +249,6 @@ impl Worker {
                     connection.session.borrow_mut().handle_timeout(now_ms);
                     self.flush(&connection);
                     connection.wake();
-                } else if connection.stalled.borrow().is_some() {
-                    connection.wake();
                 }
             }
         }
@@ -262,10 +265,11 @@ impl Worker {
         }
     }
 
-    fn take_over(&self, id: u64, settled: oneshot::Sender<()>) {
+    /// Ends a session whose client id another connection has claimed.
+    pub(crate) fn take_over(&self, id: u64, settled: oneshot::Sender<()>) {
         // Dropping `settled` tells the successor that nothing is left to wait for.
         let Some(connection) = self.connections.borrow().get(&id).cloned() else { return };
-        connection.session.borrow_mut().handle_takeover();
+        connection.session.borrow_mut().handle_takeover(self.shared.clock.now_ms());
         if connection.session.borrow().receipts_pending() > 0 {
             *connection.successor.borrow_mut() = Some(settled);
         }
@@ -291,7 +295,7 @@ impl Worker {
         loop {
             for connection in self.all() {
                 if connection.session.borrow().receipts_pending() == 0 {
-                    connection.session.borrow_mut().handle_shutdown();
+                    connection.session.borrow_mut().handle_shutdown(self.shared.clock.now_ms());
                     self.flush(&connection);
                     connection.wake();
                 }
@@ -319,12 +323,42 @@ impl Worker {
         self.connections.borrow().values().cloned().collect()
     }
 
+    /// Ends the oldest connection that has not logged in when there are as many as there may be, so that a flood of
+    /// silent ones does not shut out others.
+    pub(crate) fn make_room_before_login(&self) {
+        let connections = self.connections.borrow();
+        let before_login = || connections.values().filter(|connection| connection.login.borrow().is_none());
+        if self.unauthenticated.get() >= self.shared.config.unauthenticated_max
+            && let Some(oldest) = before_login().min_by_key(|connection| connection.id)
+        {
+            oldest.break_off();
+        }
+    }
+
+    /// A connection has logged in.
+    pub(crate) fn logged_in(&self) {
+        self.unauthenticated.set(self.unauthenticated.get().saturating_sub(1));
+    }
+
+    /// Takes in a connection that has just been accepted.
     pub(crate) fn enter(&self, connection: &Rc<Connection>) {
+        self.unauthenticated.set(self.unauthenticated.get().saturating_add(1));
         self.connections.borrow_mut().insert(connection.id, Rc::clone(connection));
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Forgets a connection whose session is over.
     pub(crate) fn leave(&self, connection: &Rc<Connection>) {
+        self.subscriptions.borrow_mut().remove(SubscriberId(connection.id));
+        if self.subscriptions.borrow().is_empty() {
+            *self.readers.borrow_mut() = None;
+        }
+        if connection.login.borrow().is_none() {
+            self.logged_in();
+        }
+        if let Some(client_id) = connection.client_id.borrow_mut().take() {
+            self.shared.directory.release(&client_id, self.place(connection));
+        }
         self.connections.borrow_mut().remove(&connection.id);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -340,7 +374,7 @@ fn settle_one(connection: &Connection, durable: &Durable, buffer: &mut Vec<u8>) 
         // The successor may have given up.
         let _told = successor.send(()).is_ok();
     }
-    if connection.session.borrow().is_closed() || wanted != connection.wants_bytes() || connection.stalled.borrow().is_some() {
+    if connection.session.borrow().is_closed() || wanted != connection.wants_bytes() {
         connection.wake();
     }
 }

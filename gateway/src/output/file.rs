@@ -2,38 +2,21 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use serde::Deserialize;
-
 use super::{Item, line};
+use crate::config::FileConfig;
 
 /// How far back the start of a torn last line is looked for.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// `[[output]] type = "file"`: JSON lines, one a reading.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Folder of the files, relative to the data folder.
-    pub dir: PathBuf,
-    /// A file that has reached this size is followed by a new one.
-    pub rotate_bytes: u64,
-    /// Files kept; the oldest go first.
-    pub files_max: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { dir: PathBuf::from("out"), rotate_bytes: 64 * 1024 * 1024, files_max: 64 }
-    }
-}
-
 /// Readings as JSON lines in `readings-00000001.jsonl` and so on.
 #[derive(Debug)]
 pub struct FileOutput {
-    config: Config,
+    dir: PathBuf,
+    rotate_bytes: u64,
+    /// Files that stay when a new one is begun.
+    files_max: usize,
     file: File,
     number: u64,
     size: u64,
@@ -41,17 +24,19 @@ pub struct FileOutput {
 }
 
 impl FileOutput {
-    /// Opens the newest file under `config.dir`, made when missing. A last line that a power cut has torn is cut.
+    /// Opens the newest file in the folder that `config` names below `data`, made when missing. A last line that a power cut has torn is cut.
     ///
     /// # Errors
     /// The folder or the file cannot be made, read or written.
-    pub fn open(config: Config) -> io::Result<Self> {
-        fs::create_dir_all(&config.dir)?;
-        sync_folder(&config.dir)?;
-        let number = numbers(&config.dir)?.last().copied().unwrap_or(1);
-        let mut file = open_numbered(&config.dir, number)?;
+    pub fn open(config: &FileConfig, data: &Path) -> io::Result<Self> {
+        let dir = data.join(&config.dir);
+        fs::create_dir_all(&dir)?;
+        sync_folder(&dir)?;
+        let number = numbers(&dir)?.last().copied().unwrap_or(1);
+        let mut file = open_numbered(&dir, number)?;
         let size = cut_torn_line(&mut file)?;
-        Ok(Self { config, file, number, size, lines: String::new() })
+        let files_max = usize::try_from(config.keep_files).unwrap_or(usize::MAX).saturating_add(1);
+        Ok(Self { dir, rotate_bytes: config.rotate_bytes, files_max, file, number, size, lines: String::new() })
     }
 
     /// Writes a line for each reading of each item. Nothing is confirmed yet.
@@ -59,7 +44,7 @@ impl FileOutput {
     /// # Errors
     /// The disk refuses; the file is cut back to what it held before.
     pub fn deliver(&mut self, items: &[Item<'_>]) -> io::Result<()> {
-        if self.size >= self.config.rotate_bytes {
+        if self.size >= self.rotate_bytes {
             self.rotate()?;
         }
         self.lines.clear();
@@ -87,20 +72,17 @@ impl FileOutput {
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         let number = self.number.saturating_add(1);
-        self.file = open_numbered(&self.config.dir, number)?;
+        self.file = open_numbered(&self.dir, number)?;
         self.number = number;
         self.size = 0;
-        let numbers = numbers(&self.config.dir)?;
-        let surplus = numbers.len().saturating_sub(self.config.files_max.max(1));
+        let numbers = numbers(&self.dir)?;
+        let surplus = numbers.len().saturating_sub(self.files_max);
         for number in numbers.iter().take(surplus) {
-            fs::remove_file(path(&self.config.dir, *number))?;
+            fs::remove_file(path(&self.dir, *number))?;
         }
         Ok(())
     }
 }
-
-/// A batch never waits longer for its confirmation than this.
-pub(crate) const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 
 fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("readings-{number:08}.jsonl"))

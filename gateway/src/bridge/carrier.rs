@@ -1,0 +1,211 @@
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tidegate_protocol::DeviceId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::{
+    Counters,
+    backoff::Backoff,
+    replay::{Replay, Replayed},
+};
+use crate::{
+    clock::Clock,
+    normalise::{Input, Routes},
+    output::{Item, Output, OutputError, Part},
+    spool::{Batch, Cursor, Kind, Lane, Offset, Reader, Record, Spool},
+};
+
+/// Bytes of records that one delivery takes.
+pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of records between two confirmations.
+const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Time between two confirmations.
+const UNCONFIRMED_MS_MAX: u64 = 500;
+/// How long a stopping bridge goes on delivering what is in the spool.
+const DRAIN_MS_MAX: u64 = 5_000;
+/// How long an idle bridge waits before it looks again by itself.
+const IDLE: Duration = Duration::from_millis(UNCONFIRMED_MS_MAX);
+
+/// What lives on a bridge's thread.
+pub(super) struct Carrier {
+    pub(super) name: String,
+    pub(super) spool: Spool,
+    pub(super) cursor: Cursor,
+    pub(super) readers: [Reader; 2],
+    pub(super) output: Output,
+    pub(super) routes: Arc<ArcSwap<Routes>>,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<Counters>,
+    pub(super) backoff: Backoff,
+    pub(super) unconfirmed: Unconfirmed,
+}
+
+/// What was delivered and not confirmed yet.
+#[derive(Debug, Default)]
+pub(super) struct Unconfirmed {
+    bytes: usize,
+    since_ms: u64,
+    ends: [Option<Offset>; 2],
+}
+
+impl Carrier {
+    pub(super) async fn run(
+        mut self,
+        mut replays: mpsc::Receiver<(Replay, oneshot::Sender<Replayed>)>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let committed = Arc::new(Notify::new());
+        let wake = Arc::clone(&committed);
+        self.spool.watermark().on_commit(Box::new(move || wake.notify_one()));
+        while !*stopping.borrow() {
+            let moved = self.carry().await;
+            if moved {
+                // A stop or a replay must not wait for the end of a backlog.
+                if let Ok((replay, done)) = replays.try_recv() {
+                    self.replay(&replay, done).await;
+                }
+                continue;
+            }
+            tokio::select! {
+                () = committed.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+                request = replays.recv() => if let Some((replay, done)) = request {
+                    self.replay(&replay, done).await;
+                },
+                _ = stopping.changed() => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    async fn drain(&mut self) {
+        let until_ms = self.clock.now_ms().saturating_add(DRAIN_MS_MAX);
+        while self.clock.now_ms() < until_ms && self.carry().await {}
+        if let Err(error) = self.confirm().await {
+            tracing::warn!(output = %self.name, %error, "what was delivered last is delivered again at the next start");
+        }
+    }
+
+    /// Delivers one batch, `event` first; false when there was nothing to deliver. A failing output is waited for.
+    async fn carry(&mut self) -> bool {
+        match self.try_carry().await {
+            Ok(moved) => {
+                if self.backoff.is_failing() {
+                    tracing::info!(output = %self.name, "deliveries go well again");
+                    self.backoff.reset();
+                    self.note_trouble("");
+                }
+                moved
+            }
+            Err(error) => {
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                if !self.backoff.is_failing() {
+                    tracing::warn!(output = %self.name, %error, "cannot deliver; the spool keeps everything until it can");
+                    self.note_trouble(&error.to_string());
+                }
+                let wait = self.backoff.next(random());
+                tokio::time::sleep(wait).await;
+                false
+            }
+        }
+    }
+
+    async fn try_carry(&mut self) -> Result<bool, OutputError> {
+        for lane in Lane::ALL {
+            let from = self.reader(lane).offset();
+            let batch = self.reader(lane).next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let routes = self.routes.load_full();
+            if let Err(error) = self.output.deliver(&items(&routes, &batch)).await {
+                self.reader(lane).seek(from);
+                return Err(error);
+            }
+            self.note_delivered(lane, &batch);
+            self.confirm_when_due().await?;
+            return Ok(true);
+        }
+        self.confirm_when_due().await?;
+        Ok(false)
+    }
+
+    fn note_delivered(&mut self, lane: Lane, batch: &Batch) {
+        let end = self.reader(lane).offset();
+        if self.unconfirmed.bytes == 0 {
+            self.unconfirmed.since_ms = self.clock.now_ms();
+        }
+        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(batch.bytes().max(1));
+        if let Some(slot) = self.unconfirmed.ends.get_mut(lane as usize) {
+            *slot = Some(end);
+        }
+        self.counters.delivered.fetch_add(batch.len(), Ordering::Relaxed);
+        self.counters.lost.fetch_add(batch.lost(), Ordering::Relaxed);
+    }
+
+    async fn confirm_when_due(&mut self) -> Result<(), OutputError> {
+        let waited_ms = self.clock.now_ms().saturating_sub(self.unconfirmed.since_ms);
+        if self.unconfirmed.bytes >= UNCONFIRMED_BYTES_MAX || waited_ms >= UNCONFIRMED_MS_MAX {
+            self.confirm().await?;
+        }
+        Ok(())
+    }
+
+    /// Has the output confirm what was delivered, and only then moves the cursor.
+    async fn confirm(&mut self) -> Result<(), OutputError> {
+        if self.unconfirmed.bytes == 0 {
+            return Ok(());
+        }
+        self.output.confirm().await?;
+        let done = std::mem::take(&mut self.unconfirmed);
+        for (lane, end) in Lane::ALL.into_iter().zip(done.ends) {
+            if let Some(end) = end {
+                self.cursor.advance(lane, end).map_err(OutputError::Cursor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reader(&mut self, lane: Lane) -> &mut Reader {
+        let [event, telemetry] = &mut self.readers;
+        match lane {
+            Lane::Event => event,
+            Lane::Telemetry => telemetry,
+        }
+    }
+
+    fn note_trouble(&self, trouble: &str) {
+        trouble.clone_into(&mut self.counters.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What an output is given for each record of a batch: with what it says, where it is a message.
+pub(super) fn items<'a>(routes: &'a Routes, batch: &'a Batch) -> Vec<Item<'a>> {
+    batch.records().filter_map(|record| item(routes, record)).collect()
+}
+
+fn item<'a>(routes: &'a Routes, record: Record<'a>) -> Option<Item<'a>> {
+    match record.envelope.kind {
+        Kind::Message => {
+            let device = DeviceId::new(record.envelope.device).ok()?;
+            let message = routes.normalise(&Input {
+                device: &device,
+                topic: record.envelope.topic,
+                payload: record.payload,
+                content_type: record.envelope.content_type,
+            });
+            // Routes may have changed since the record was stored: then it goes out as it was sent.
+            Some(Item { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) })
+        }
+        Kind::Gap => Some(Item { record, part: Part::Gap }),
+        Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
+    }
+}
+
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}
