@@ -21,3 +21,4 @@ pub mod bridge;
 pub mod output;
 
 pub mod clock;
+pub mod logging;
