@@ -6,6 +6,7 @@
 mod args;
 pub mod check;
 pub mod completions;
+pub mod device;
 mod error;
 mod help;
 pub mod print;

@@ -1,6 +1,11 @@
 //! What types cannot say: rules on one value, and rules between two.
 
-use std::{collections::HashMap, net::IpAddr, num::NonZeroU16, path::PathBuf};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Config, OutputConfig,
@@ -102,7 +107,7 @@ fn outputs(config: &Config, findings: &mut Vec<Finding>) {
             ));
         }
         let OutputConfig::File(file) = output;
-        if let Some(other) = dirs.insert(file.dir.components().collect(), name) {
+        if let Some(other) = dirs.insert(Path::new(".").join(&file.dir).components().collect(), name) {
             let wrong = format!("output \"{other}\" writes to this folder");
             findings.push(Finding::new(
                 &[Key("output"), Index(i), Key("dir")],

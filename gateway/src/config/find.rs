@@ -44,7 +44,7 @@ pub fn find_or_create(named: Option<&Path>, folder: &Path) -> Result<Found, Conf
         return Ok(Found { path, created: false });
     }
     let path = folder.join(FILE_NAME);
-    create(&path, Config::example()).map_err(|error| ConfigError::unwritable(&path, error))?;
+    create(&path, &Config::example()).map_err(|error| ConfigError::unwritable(&path, error))?;
     Ok(Found { path, created: true })
 }
 

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::session::mqtt::Limits;
+
 /// MQTT's port (IANA `mqtt`).
 pub const MQTT_PORT: u16 = 1883;
 /// CoAP's port (RFC 7252, section 6.1).
@@ -19,6 +21,8 @@ pub struct MqttConfig {
     pub listen: Option<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// `[mqtt.limits]`
+    pub limits: Limits,
 }
 
 /// `[coap]`: the UDP port set aside for CoAP.
@@ -43,7 +47,7 @@ pub struct HttpConfig {
 
 impl Default for MqttConfig {
     fn default() -> Self {
-        Self { listen: None, port: MQTT_PORT }
+        Self { listen: None, port: MQTT_PORT, limits: Limits::default() }
     }
 }
 

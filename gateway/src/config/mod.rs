@@ -31,6 +31,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 pub use self::{
     check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, ROUTES_MAX, THREADS_MAX},
     error::{ConfigError, Fault},
+    example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
@@ -105,7 +106,7 @@ impl Config {
         let text = read(path)?;
         let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        config.data = folder.join(&config.data);
+        config.data = folder.join(&config.data).components().collect();
         secrets::check(&config.data)
             .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;
         Ok(config)
@@ -120,11 +121,11 @@ impl Config {
         let mut config: Self = document.read().map_err(|fault| vec![fault])?;
         config.outputs = output::read(&document).map_err(|fault| vec![fault])?;
         config.lan |= overrides.lan;
-        let findings = check::check(&config);
-        if findings.is_empty() {
+        let mut faults = document.zeros(&["mqtt", "limits"]);
+        faults.extend(check::check(&config).into_iter().map(|finding| document.locate(finding)));
+        if faults.is_empty() {
             return Ok(config);
         }
-        let mut faults: Vec<Fault> = findings.into_iter().map(|finding| document.locate(finding)).collect();
         faults.sort_by_key(|fault| (fault.line, fault.column));
         Err(faults)
     }
@@ -132,8 +133,8 @@ impl Config {
     /// The text that an owner starts from: every key with its default and what it does. It parses to
     /// [`Config::default`].
     #[must_use]
-    pub fn example() -> &'static str {
-        example::TEXT
+    pub fn example() -> String {
+        example::text(&Example::default())
     }
 
     /// Runtimes to start: `threads`, or one a core.
