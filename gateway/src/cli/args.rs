@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use tidegate_protocol::{DeviceId, Lane};
 
 use super::{
+    device::DeviceArgs,
     help,
     when::{self, When},
 };
@@ -34,6 +35,9 @@ pub enum Command {
     /// Read a configuration as the gateway would, and say what is wrong with it
     #[command(long_about = help::CHECK, after_help = help::CHECK_AFTER)]
     Check(CheckArgs),
+    /// Add devices and applications, look at them, revoke them
+    #[command(long_about = help::DEVICE, after_help = help::DEVICE_AFTER)]
+    Device(DeviceCommandArgs),
     /// Show readings as they come in
     #[command(long_about = help::TAIL, after_help = help::TAIL_AFTER)]
     Tail(TailArgs),
@@ -112,6 +116,17 @@ pub struct QuickstartArgs {
     /// TCP port for HTTP
     #[arg(long, value_name = "PORT", default_value_t = config::HTTP_PORT)]
     pub http_port: u16,
+}
+
+/// `tidegate device`
+#[derive(Debug, ClapArgs)]
+pub struct DeviceCommandArgs {
+    /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do with devices.
+    #[command(subcommand)]
+    pub command: DeviceArgs,
 }
 
 /// `tidegate tail`

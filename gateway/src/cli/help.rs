@@ -45,6 +45,18 @@ Examples:
   tidegate check -c tidegate.toml
   tidegate check -c tidegate.toml && kill -HUP $(pidof tidegate)";
 
+pub(super) const DEVICE: &str = "\
+Says who may come in. Each login has a secret of its own, made by the gateway and shown once, or a person's password. \
+A device publishes as itself; an application subscribes to what it was given; a client does what its filters say. \
+Changes take effect in a running gateway at once: whoever is removed or disabled is disconnected.";
+pub(super) const DEVICE_AFTER: &str = "\
+Examples:
+  tidegate device add sensor_1
+  tidegate device add --count 100 --prefix sensor_ --out creds.csv
+  tidegate device list
+  tidegate device show sensor_1          its rights, and what was last rejected from it and why
+  tidegate device disable sensor_1";
+
 pub(super) const TAIL: &str = "\
 Shows durable records as they come in: offset, device, protocol, values. It holds nothing back: closing it costs no \
 reading. With a running gateway it asks the gateway; records that are on disk only are read from there.";

@@ -10,15 +10,19 @@ pub mod device;
 mod error;
 mod help;
 pub mod print;
+pub mod quickstart;
 pub mod when;
 
 pub use self::{
     args::{
-        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs, LaneWord,
-        LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand, SpoolDirArgs, StatusArgs,
-        TailArgs,
+        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs,
+        DeviceCommandArgs, LaneWord, LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand,
+        SpoolDirArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
     },
 };
+
+#[cfg(test)]
+mod tests;

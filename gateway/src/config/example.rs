@@ -48,6 +48,12 @@ format = "text"         # text, json
 # listen = "127.0.0.1"  # one address to listen on
 port = {mqtt_port}
 
+# What one MQTT connection may hold, for unusual devices.
+# [mqtt.limits]
+# frame_bytes_max = 262144
+# receive_max = 256     # publishes in flight
+# connect_ms_max = 5000
+
 # Ports set aside: this version listens on neither.
 [coap]
 port = {coap_port}

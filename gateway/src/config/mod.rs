@@ -28,6 +28,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
+pub(crate) use self::find::create;
 pub use self::{
     check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, ROUTES_MAX, THREADS_MAX},
     error::{ConfigError, Fault},
@@ -134,7 +135,13 @@ impl Config {
     /// [`Config::default`].
     #[must_use]
     pub fn example() -> String {
-        example::text(&Example::default())
+        Self::example_with(&Example::default())
+    }
+
+    /// As [`Config::example`], with other values in some places.
+    #[must_use]
+    pub fn example_with(example: &Example) -> String {
+        example::text(example)
     }
 
     /// Runtimes to start: `threads`, or one a core.

@@ -24,12 +24,13 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
     let uncommented: String = Config::example()
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(setting) if setting.contains(" = ") => setting,
+            Some(setting) if setting.contains(" = ") || setting.starts_with('[') => setting,
             _ => line,
         })
         .fold(String::new(), |text, line| text + line + "\n");
     let config = Config::parse(&uncommented, Overrides::default()).unwrap();
     assert_eq!(config.threads, NonZeroU16::new(2));
+    assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
 }
 
 #[test]
