@@ -10,6 +10,8 @@ pub(super) fn reword(message: &str) -> (String, String) {
         .or_else(|| missing_key(message))
         .or_else(|| wrong_type(message))
         .or_else(|| twice(message))
+        .or_else(|| such_as(message))
+        .or_else(|| neither(message))
         .unwrap_or_else(|| (one_line(message), "write `key = value`, texts in double quotes".to_owned()))
 }
 
@@ -59,6 +61,19 @@ fn wrong_type(message: &str) -> Option<(String, String)> {
 fn twice(message: &str) -> Option<(String, String)> {
     let said_twice = message.starts_with("duplicate key") || message.starts_with("duplicate field");
     said_twice.then(|| ("this key is written twice".to_owned(), "keep one of the two".to_owned()))
+}
+
+/// The parts' own messages: `"much" is no size such as "2GB"`.
+fn such_as(message: &str) -> Option<(String, String)> {
+    let (wrong, instead) = message.split_once(" such as ")?;
+    Some((one_line(wrong), format!("write one such as {}", one_line(instead))))
+}
+
+/// A value that may be of two types and is of neither.
+fn neither(message: &str) -> Option<(String, String)> {
+    let untagged = message.starts_with("data did not match any variant");
+    let instead = "write a whole number, or a text in double quotes";
+    untagged.then(|| ("this value does not fit here".to_owned(), instead.to_owned()))
 }
 
 /// The words that stand between back quotes.
