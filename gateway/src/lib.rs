@@ -23,3 +23,4 @@ pub mod bridge;
 pub mod output;
 
 pub mod clock;
+pub mod logging;

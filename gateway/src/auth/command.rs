@@ -106,7 +106,7 @@ pub enum DeviceAnswer {
     },
     /// One in full.
     Shown(Box<DeviceDetail>),
-    /// So many logins changed.
+    /// So many logins changed; those that were so already are not counted.
     Changed(u32),
 }
 
@@ -203,5 +203,19 @@ pub enum DeviceError {
 /// # Errors
 /// [`DeviceError`]; nothing has changed then.
 pub fn apply(registry: &Registry, command: DeviceCommand, wall_ms: u64) -> Result<DeviceAnswer, DeviceError> {
-    unimplemented!()
+    match command {
+        DeviceCommand::Add(new) => Ok(DeviceAnswer::Added(vec![registry.add(*new, wall_ms)?])),
+        DeviceCommand::AddMany { count, prefix } => {
+            registry.add_many(&prefix, count, wall_ms).map(DeviceAnswer::Added)
+        }
+        DeviceCommand::List { after, count_max } => {
+            let (logins, more) = registry.list(after.as_deref(), count_max);
+            Ok(DeviceAnswer::Page { logins, more })
+        }
+        DeviceCommand::Show { id } => registry.show(&id).map(|detail| DeviceAnswer::Shown(Box::new(detail))),
+        DeviceCommand::Rotate { id } => Ok(DeviceAnswer::Added(vec![registry.rotate(&id)?])),
+        DeviceCommand::Disable { ids } => registry.disable(&ids).map(DeviceAnswer::Changed),
+        DeviceCommand::Enable { ids } => registry.enable(&ids).map(DeviceAnswer::Changed),
+        DeviceCommand::Remove { ids } => registry.remove(&ids).map(DeviceAnswer::Changed),
+    }
 }

@@ -5,8 +5,10 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tidegate_protocol::DeviceId;
 
-use super::acl::{self, Denied, Publish, Rights};
-pub use super::registry::PersonCheck;
+use super::{
+    acl::{self, Denied, Publish, Rights},
+    person::PersonCheck,
+};
 
 /// What kind of party a login is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,6 +88,12 @@ impl Role {
             Self::Application => "application",
             Self::Client => "client",
         }
+    }
+
+    /// The role a word means.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Device, Self::Application, Self::Client].into_iter().find(|role| role.as_str() == word)
     }
 }
 

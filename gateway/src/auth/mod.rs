@@ -9,22 +9,29 @@
 //! rights, credentials and the throttle are pure and take the time as an argument.
 
 mod acl;
+mod change;
+mod changes;
 mod command;
 mod credentials;
 mod filter;
 mod login;
+mod notes;
+mod person;
 mod registry;
+mod snapshot;
 mod store;
 mod throttle;
 
 pub use acl::{Denied, Publish, Rights};
+pub use changes::Changes;
 pub use command::{
     AddedDevice, DeviceAnswer, DeviceCommand, DeviceDetail, DeviceError, LIST_PAGE_MAX, LastReject,
     LoginDetail, NewDevice, PasswordText, apply,
 };
-pub use credentials::CredentialKind;
+pub use credentials::{CredentialKind, PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, SECRET_BITS};
 pub use filter::{FILTER_LEN_MAX, Filter, InvalidFilter};
-pub use login::{Attempt, Login, PersonCheck, Role};
-pub use registry::{Changes, Limits, Registry};
+pub use login::{Attempt, Login, Role};
+pub use person::PersonCheck;
+pub use registry::{Limits, Registry};
 pub use store::{OpenError, StoreError};
 pub use throttle::{Throttle, ThrottleLimits};

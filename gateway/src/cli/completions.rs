@@ -1,0 +1,16 @@
+//! `tidegate completions`
+
+use clap::CommandFactory;
+
+use super::{Args, CompletionsArgs, Error, print};
+
+/// Prints the script.
+///
+/// # Errors
+/// [`Error::Output`] when it cannot be printed.
+pub fn run(args: &CompletionsArgs) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "tidegate", &mut script);
+    print::raw(&script)?;
+    Ok(())
+}

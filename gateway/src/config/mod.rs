@@ -1,0 +1,214 @@
+//! The configuration: TOML, checked whole before anything starts.
+//!
+//! ```text
+//! text -> document: keys, values, where they stand -> Config, composed of each part's own -> check -> Config
+//! ```
+//!
+//! Every fault names the file, the line and the column, says what is wrong and what to write instead. Unknown
+//! keys are refused: a misspelt limit that is silently ignored is found out on the day it was needed.
+
+mod check;
+mod document;
+mod error;
+mod example;
+mod find;
+mod listen;
+mod output;
+mod secrets;
+mod wording;
+
+use std::{
+    fs,
+    io::Read,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+pub(crate) use self::find::create;
+pub use self::{
+    check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, ROUTES_MAX, THREADS_MAX},
+    error::{ConfigError, Fault},
+    example::Example,
+    find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
+    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
+    output::{FileConfig, OutputConfig},
+};
+use crate::logging;
+
+/// File of the registry, in the data folder. It holds secrets, if only salted and hashed.
+pub const STATE_FILE: &str = "state.db";
+
+/// Bytes in the largest configuration file that is read.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Everything an owner may say, checked.
+///
+/// [`Config::default`] is what an empty file means, but for `data`, which [`Config::load`] makes relative to the
+/// file's own folder.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything the gateway writes; after [`Config::load`] it starts at the configuration's folder.
+    pub data: PathBuf,
+    /// Listeners may be reached from other machines. Off, they are on loopback.
+    pub lan: bool,
+    /// Runtimes, each with its own listeners; absent: one a core.
+    pub threads: Option<NonZeroU16>,
+    /// Devices may come in without a password. Loopback only.
+    pub anonymous: bool,
+    /// `[log]`
+    pub log: logging::Config,
+    /// `[mqtt]`
+    pub mqtt: MqttConfig,
+    /// `[coap]`
+    pub coap: CoapConfig,
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[[output]]`; the key `output` is read by [`output::read`], since serde loses the line of what stands
+    /// behind a tag.
+    #[serde(rename = "output", deserialize_with = "read_elsewhere")]
+    pub outputs: Vec<OutputConfig>,
+}
+
+/// What the command line may change of a file before it is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--lan`: as if the file said `lan = true`.
+    pub lan: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("data"),
+            lan: false,
+            threads: None,
+            anonymous: false,
+            log: logging::Config::default(),
+            mqtt: MqttConfig::default(),
+            coap: CoapConfig::default(),
+            http: HttpConfig::default(),
+            outputs: vec![OutputConfig::File(FileConfig::default())],
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read, is no TOML, or says something that cannot be done; it holds
+    /// every fault of the last kind.
+    pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.data = folder.join(&config.data).components().collect();
+        secrets::check(&config.data)
+            .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;
+        Ok(config)
+    }
+
+    /// Checks `text`, all of it but the files it names. `data` stays as written.
+    ///
+    /// # Errors
+    /// Every [`Fault`] found, in the order of the text.
+    pub fn parse(text: &str, overrides: Overrides) -> Result<Self, Vec<Fault>> {
+        let document = document::Document::parse(text).map_err(|fault| vec![fault])?;
+        let mut config: Self = document.read().map_err(|fault| vec![fault])?;
+        config.outputs = output::read(&document).map_err(|fault| vec![fault])?;
+        config.lan |= overrides.lan;
+        let mut faults = document.zeros(&["mqtt", "limits"]);
+        faults.extend(check::check(&config).into_iter().map(|finding| document.locate(finding)));
+        if faults.is_empty() {
+            return Ok(config);
+        }
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        Err(faults)
+    }
+
+    /// The text that an owner starts from: every key with its default and what it does. It parses to
+    /// [`Config::default`].
+    #[must_use]
+    pub fn example() -> String {
+        Self::example_with(&Example::default())
+    }
+
+    /// As [`Config::example`], with other values in some places.
+    #[must_use]
+    pub fn example_with(example: &Example) -> String {
+        example::text(example)
+    }
+
+    /// Runtimes to start: `threads`, or one a core.
+    #[must_use]
+    pub fn threads(&self) -> NonZeroU16 {
+        let cores = || thread::available_parallelism().ok().and_then(|n| NonZeroU16::try_from(n).ok());
+        self.threads.or_else(cores).unwrap_or(NonZeroU16::MIN).min(THREADS_MAX)
+    }
+
+    /// Where the MQTT listener listens.
+    #[must_use]
+    pub fn mqtt_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.mqtt.listen), self.mqtt.port)
+    }
+
+    /// Where the CoAP listener listens.
+    #[must_use]
+    pub fn coap_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.coap.listen), self.coap.port)
+    }
+
+    /// Where the HTTP listener listens.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.http.listen), self.http.port)
+    }
+
+    /// Folder of the spool.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data.join("spool")
+    }
+
+    /// File of the registry and of the sessions' state.
+    #[must_use]
+    pub fn state_path(&self) -> PathBuf {
+        self.data.join(STATE_FILE)
+    }
+
+    /// Socket that `tail`, `status` and `device` reach a running gateway on.
+    #[must_use]
+    pub fn control_path(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    fn address(&self, listen: Option<IpAddr>) -> IpAddr {
+        let otherwise = if self.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        listen.unwrap_or(IpAddr::V4(otherwise))
+    }
+}
+
+/// Reads at most [`FILE_BYTES_MAX`]: a file named by mistake (a disk image, a device) must not fill the memory.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::unreadable(path, source);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigError::too_large(path));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| ConfigError::not_utf8(path, error.as_bytes(), error.utf8_error()))
+}
+
+fn read_elsewhere<'de, D: Deserializer<'de>, T: Default>(deserializer: D) -> Result<T, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| T::default())
+}
+
+#[cfg(test)]
+mod tests;
