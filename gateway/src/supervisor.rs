@@ -151,7 +151,7 @@ impl Gateway {
         make_folder(&config.data)?;
         let registry = Registry::open(&config.state_path())?;
         let boot = registry.begin_boot()?;
-        let (spool, recovered) = Spool::open(Disk::at(config.spool_dir()), config.spool.clone(), clock.wall_ms())?;
+        let (spool, recovered) = Spool::open(Disk::new(config.spool_dir()), &config.spool, clock.wall_ms())?;
         tracing::info!(boot, %recovered, "spool open");
         let routes = Arc::new(ArcSwap::from_pointee(Routes::compile(&config.routes)?));
         let failed = Arc::new(Notify::new());

@@ -122,11 +122,14 @@ impl Carrier {
                 continue;
             }
             let routes = self.routes.load_full();
-            if let Err(error) = self.output.deliver(&items(&routes, &batch)).await {
-                self.reader(lane).seek(from);
+            let items = items(&routes, &batch);
+            let count = items.len();
+            if let Err(error) = self.output.deliver(&items, batch.lost()).await {
+                // None of it counts as delivered: it is read again.
+                *self.reader(lane) = self.spool.reader(lane, from);
                 return Err(error);
             }
-            self.note_delivered(lane, &batch);
+            self.note_delivered(lane, &batch, count);
             self.confirm_when_due().await?;
             return Ok(true);
         }
@@ -134,17 +137,20 @@ impl Carrier {
         Ok(false)
     }
 
-    fn note_delivered(&mut self, lane: Lane, batch: &Batch) {
+    fn note_delivered(&mut self, lane: Lane, batch: &Batch, count: usize) {
         let end = self.reader(lane).offset();
         if self.unconfirmed.bytes == 0 {
             self.unconfirmed.since_ms = self.clock.now_ms();
         }
-        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(batch.bytes().max(1));
+        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(BATCH_BYTES_MAX);
         if let Some(slot) = self.unconfirmed.ends.get_mut(lane as usize) {
             *slot = Some(end);
         }
-        self.counters.delivered.fetch_add(batch.len(), Ordering::Relaxed);
-        self.counters.lost.fetch_add(batch.lost(), Ordering::Relaxed);
+        self.counters.delivered.fetch_add(count.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(lost) = batch.lost() {
+            tracing::error!(output = %self.name, ?lost, "records of the spool are damaged and cannot be delivered");
+            self.counters.lost.fetch_add(lost.to.saturating_sub(lost.from), Ordering::Relaxed);
+        }
     }
 
     async fn confirm_when_due(&mut self) -> Result<(), OutputError> {

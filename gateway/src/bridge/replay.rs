@@ -37,7 +37,7 @@ impl Carrier {
                 let routes = self.routes.load_full();
                 let mut again = items(&routes, &batch);
                 again.retain(|item| item.record.position.offset < to);
-                self.output.deliver(&again).await?;
+                self.output.deliver(&again, batch.lost()).await?;
                 delivered = delivered.saturating_add(again.len().try_into().unwrap_or(u64::MAX));
             }
         }

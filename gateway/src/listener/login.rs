@@ -63,7 +63,7 @@ async fn authenticate(
         }
     };
     login.ok_or_else(|| {
-        throttle = shared.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut throttle = shared.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         throttle.note_failure(address, now_ms);
         shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
         Refusal::BadCredentials

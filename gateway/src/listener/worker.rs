@@ -2,6 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     io,
+    net::SocketAddr,
     rc::Rc,
     sync::{
         Arc, Mutex,
@@ -85,6 +86,7 @@ pub(crate) enum Request {
 
 /// The threads that own the MQTT connections.
 pub struct Workers {
+    address: SocketAddr,
     threads: Vec<thread::JoinHandle<io::Result<()>>>,
     inboxes: Vec<mpsc::Sender<Request>>,
 }
@@ -96,9 +98,13 @@ impl Workers {
     /// The address cannot be bound.
     pub fn start(shared: &Arc<Shared>, count: usize) -> io::Result<Self> {
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX_MAX)).unzip();
+        let mut address = shared.config.listen;
         let mut sockets = Vec::new();
         for _ in 0..count {
-            sockets.push(mqtt::bind(shared.config.listen)?);
+            let socket = mqtt::bind(address)?;
+            // Port 0 is a free one: the first socket finds it, the others share it.
+            address = socket.local_addr()?;
+            sockets.push(socket);
         }
         let mut threads = Vec::new();
         for (index, (socket, inbox)) in sockets.into_iter().zip(receivers).enumerate() {
@@ -113,7 +119,13 @@ impl Workers {
                 let _delivered = inbox.try_send(Request::Revoke).is_ok();
             }
         }));
-        Ok(Self { threads, inboxes })
+        Ok(Self { address, threads, inboxes })
+    }
+
+    /// Where they listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Ends all sessions after their receipts are settled, five seconds at most, and waits for the threads.

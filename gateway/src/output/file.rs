@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{Item, line};
-use crate::config::FileConfig;
+use crate::{config::FileConfig, spool::Lost};
 
 /// How far back the start of a torn last line is looked for.
 const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -39,15 +39,18 @@ impl FileOutput {
         Ok(Self { dir, rotate_bytes: config.rotate_bytes, files_max, file, number, size, lines: String::new() })
     }
 
-    /// Writes a line for each reading of each item. Nothing is confirmed yet.
+    /// Writes a line for what is missing, and a line for each reading of each item. Nothing is confirmed yet.
     ///
     /// # Errors
     /// The disk refuses; the file is cut back to what it held before.
-    pub fn deliver(&mut self, items: &[Item<'_>]) -> io::Result<()> {
+    pub fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> io::Result<()> {
         if self.size >= self.rotate_bytes {
             self.rotate()?;
         }
         self.lines.clear();
+        if let Some(lost) = lost {
+            line::push_lost(&mut self.lines, lost);
+        }
         for item in items {
             line::push(&mut self.lines, item);
         }

@@ -6,7 +6,7 @@ use tidegate_protocol::{Reading, Value};
 use super::{Item, Part, json};
 use crate::{
     normalise::{Content, Message},
-    spool::Uid,
+    spool::{Lost, LostCause, Uid},
 };
 
 /// Appends a JSON line for each reading of `item`; one line for what has no readings.
@@ -102,6 +102,16 @@ fn push_gap(lines: &mut String, item: &Item<'_>) {
         json::push_text(lines, "reason", gap.reason.as_str());
     }
     json::push_plain(lines, "ts_gw", item.record.envelope.ts_gw);
+    close(lines);
+}
+
+/// In place of records that the disk did not give back.
+pub(super) fn push_lost(lines: &mut String, lost: Lost) {
+    lines.push('{');
+    json::push_text(lines, "kind", "lost");
+    json::push_plain(lines, "from", lost.from);
+    json::push_plain(lines, "to", lost.to);
+    json::push_text(lines, "reason", if lost.cause == LostCause::Damaged { "damaged" } else { "expired" });
     close(lines);
 }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     normalise::Message,
-    spool::{CursorError, ReadError, Record},
+    spool::{CursorError, Lost, ReadError, Record},
 };
 
 pub mod file;
@@ -56,13 +56,14 @@ pub enum Output {
 }
 
 impl Output {
-    /// Hands over a batch, in order. On an error none of it counts as delivered.
+    /// Hands over a batch, in order, with what is missing in front of it. On an error none of it counts as
+    /// delivered.
     ///
     /// # Errors
     /// [`OutputError`].
-    pub async fn deliver(&mut self, items: &[Item<'_>]) -> Result<(), OutputError> {
+    pub async fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> Result<(), OutputError> {
         match self {
-            Self::File(file) => Ok(file.deliver(items)?),
+            Self::File(file) => Ok(file.deliver(items, lost)?),
         }
     }
 
