@@ -1,0 +1,58 @@
+//! `tidegate run`
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use super::{Error, RunArgs, print};
+use crate::{
+    config::{self, Config, Overrides},
+    logging,
+    supervisor::{End, Gateway, StartError},
+};
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// [`Error::Config`] when the configuration is bad; [`Error::Disk`] when the disk failed, exit code 74.
+pub fn run(args: &RunArgs) -> Result<(), Error> {
+    let found = config::find_or_create(args.config.config.as_deref(), Path::new(""))?;
+    if found.created {
+        print::note(format_args!("no configuration was there: {} is made, edit it as you like", found.path.display()));
+    }
+    let overrides = Overrides { lan: args.lan };
+    let config = Config::load(&found.path, overrides)?;
+    let log = logging::Config { format: args.log.log_format.unwrap_or(config.log.format), ..config.log };
+    logging::start(log, args.log.log_level)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
+    let gateway = Gateway::start(&config, Some((found.path, overrides))).map_err(start_error)?;
+    let end = runtime.block_on(gateway.run(std::future::pending()));
+    match end {
+        Ok(End::Stopped) => Ok(()),
+        Ok(End::Failed(reason)) => {
+            leave_reason(&config.data, &reason);
+            Err(Error::Disk(format!("{reason}; nothing is acknowledged that is not on disk; start the gateway again")))
+        }
+        Err(error) => Err(Error::Failed(format!("cannot wait for signals: {error}"))),
+    }
+}
+
+/// What stood in the way of a start, with the exit code that a service manager understands.
+pub(super) fn start_error(error: StartError) -> Error {
+    match error {
+        StartError::Folder { .. } => Error::CannotCreate(error.to_string()),
+        StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) => Error::Disk(error.to_string()),
+        StartError::Registry(_) => Error::Config(error.to_string().into()),
+        _ => Error::Failed(error.to_string()),
+    }
+}
+
+/// Why the gateway ended, for the status page of the next one and for people. The disk may refuse.
+fn leave_reason(data: &Path, reason: &str) {
+    let path = data.join("failure.txt");
+    let _left = fs::write(&path, format!("{reason}\n")).and_then(|()| File::open(&path)?.sync_all()).is_ok();
+}
