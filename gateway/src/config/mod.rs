@@ -73,7 +73,7 @@ pub struct Config {
     /// `[[route]]`, in the order they are tried.
     #[serde(rename = "route")]
     pub routes: Vec<RouteConfig>,
-    /// `[[output]]`; the key `output` is read by [`output::read`], since serde loses the line of what stands
+    /// `[[output]]`; the key `output` is read apart, since serde loses the line of what stands
     /// behind a tag.
     #[serde(rename = "output", deserialize_with = "read_elsewhere")]
     pub outputs: Vec<OutputConfig>,
