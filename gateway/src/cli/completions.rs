@@ -1,5 +1,7 @@
 //! `tidegate completions`
 
+use std::io::Write;
+
 use clap::CommandFactory;
 
 use super::{Args, CompletionsArgs, Error, print};
@@ -11,6 +13,6 @@ use super::{Args, CompletionsArgs, Error, print};
 pub fn run(args: &CompletionsArgs) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "tidegate", &mut script);
-    print::raw(&script)?;
+    print::out().write_all(&script)?;
     Ok(())
 }

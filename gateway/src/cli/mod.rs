@@ -24,5 +24,26 @@ pub use self::{
     },
 };
 
+/// Carries out `command` at the time `wall_ms` (Unix milliseconds).
+///
+/// # Errors
+/// [`Error`], to be printed unless it is quiet, with the exit code of the process.
+pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
+    match command {
+        Command::Quickstart(args) => quickstart::run(args, wall_ms),
+        Command::Check(args) => check::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Run(_)
+        | Command::Device(_)
+        | Command::Tail(_)
+        | Command::Status(_)
+        | Command::Replay(_)
+        | Command::Spool(_)
+        | Command::Demo(_) => {
+            Err(Error::Failed("this command needs a part that is not there yet".to_owned()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

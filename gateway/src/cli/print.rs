@@ -19,17 +19,40 @@ pub fn note(text: impl Display) {
     drop(line_to(&mut io::stderr().lock(), text));
 }
 
-/// Writes bytes as they are to standard output.
-///
-/// # Errors
-/// As [`line`].
-pub fn raw(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+/// Standard output, for what writes to it piece by piece.
+#[must_use]
+pub fn out() -> impl Write {
+    io::stdout().lock()
+}
+
+/// `rows` as lines, each column as wide as its widest cell and two spaces from the next.
+#[must_use]
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn line_to(out: &mut impl Write, text: impl Display) -> io::Result<()> {
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let rows = [row(&["lane", "°C", "end"]), row(&["telemetry", "1", "42"]), row(&["event"])];
+        assert_eq!(columns(&rows), "lane       °C  end\ntelemetry  1   42\nevent");
+        assert_eq!(columns(&[]), "");
+    }
 }

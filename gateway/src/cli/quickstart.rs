@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     net::TcpListener,
     os::unix::fs::DirBuilderExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{Error, QuickstartArgs, print};
@@ -37,7 +37,7 @@ pub fn run(args: &QuickstartArgs, wall_ms: u64) -> Result<(), Error> {
     make(&args.dir, &path, &text)?;
     let config = Config::load(&path, Overrides::default())?;
     let secrets = add_logins(&config, wall_ms)?;
-    print::line(lines(args, &path, &secrets))?;
+    print::line(lines(args, &programs(), &path, &secrets))?;
     if TcpListener::bind(config.mqtt_address()).is_err() {
         print::note(format_args!(
             "note: {} is taken by another program; stop it, or write another port in {}",
@@ -115,8 +115,22 @@ fn secret(added: Vec<AddedDevice>) -> Option<String> {
     added.into_iter().next()?.secret
 }
 
+/// How the shell that started this process reaches `tidegate`, and `simulator` if it stands beside it.
+fn programs() -> [String; 2] {
+    let typed = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let simulator = typed.with_file_name("simulator");
+    let beside = simulator.components().count() > 1 && simulator.exists();
+    let word = |path: &Path| quoted(&path.display().to_string());
+    [word(&typed), if beside { word(&simulator) } else { "simulator".to_owned() }]
+}
+
 /// What a person pastes, each command in a terminal of its own.
-fn lines(args: &QuickstartArgs, path: &Path, secrets: &Secrets) -> String {
+fn lines(
+    args: &QuickstartArgs,
+    [tidegate, simulator]: &[String; 2],
+    path: &Path,
+    secrets: &Secrets,
+) -> String {
     let Secrets { device, application } = secrets;
     let port = args.mqtt_port;
     let dir = args.dir.display();
@@ -132,19 +146,19 @@ fn lines(args: &QuickstartArgs, path: &Path, secrets: &Secrets) -> String {
   mqtt         127.0.0.1 port {port}
 
 Run it:
-  tidegate run -c {config}
+  {tidegate} run -c {config}
 
 In another terminal, watch what comes in, or subscribe:
-  tidegate tail -c {config}
+  {tidegate} tail -c {config}
   mosquitto_sub -h 127.0.0.1 -p {port} -u {APPLICATION} -P '{application}' -i {APPLICATION} -q 1 -v -t '#'
 
 In a third, send:
   mosquitto_pub -h 127.0.0.1 -p {port} -u {DEVICE} -P '{device}' -i {DEVICE} -q 1 -t telemetry -m '{{\"temperature\":23.4}}'
 
 See how it is, and try a thousand devices:
-  tidegate status -c {config}
-  tidegate device -c {config} add --count 1000 --prefix virtual_ --out {creds}
-  simulator run --target mqtt://127.0.0.1:{port} --credentials {creds} --devices 1000 --interval 2s --duration 60s --audit {audit}"
+  {tidegate} status -c {config}
+  {tidegate} device -c {config} add --count 1000 --prefix virtual_ --out {creds}
+  {simulator} run --target mqtt://127.0.0.1:{port} --credentials {creds} --devices 1000 --interval 2s --duration 60s --audit {audit}"
     )
 }
 

@@ -1,7 +1,7 @@
 //! What types cannot say: rules on one value, and rules between two.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     num::NonZeroU16,
     path::{Path, PathBuf},
@@ -11,6 +11,7 @@ use super::{
     Config, OutputConfig,
     document::{Finding, Step::Index, Step::Key},
 };
+use crate::normalise::Routes;
 
 /// Runtimes that `threads` may ask for.
 pub const THREADS_MAX: NonZeroU16 = NonZeroU16::new(256).unwrap();
@@ -18,8 +19,6 @@ pub const THREADS_MAX: NonZeroU16 = NonZeroU16::new(256).unwrap();
 pub const OUTPUTS_MAX: usize = 16;
 /// Characters of an output's name.
 pub const OUTPUT_NAME_LEN_MAX: usize = 64;
-/// `[[route]]` sections of one configuration: each message is matched against all of them.
-pub const ROUTES_MAX: usize = 256;
 /// Bytes of the smallest file that an output may be told to rotate at: below it, folders fill with crumbs.
 pub const ROTATE_BYTES_MIN: u64 = 4096;
 
@@ -31,6 +30,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     listeners(config, &mut findings);
     ports(config, &mut findings);
     anonymous(config, &mut findings);
+    spool(config, &mut findings);
+    routes(config, &mut findings);
     outputs(config, &mut findings);
     findings
 }
@@ -85,6 +86,30 @@ fn anonymous(config: &Config, findings: &mut Vec<Finding>) {
             "devices without a password are let in on loopback only, and other machines can reach this gateway",
             "write `anonymous = false` and give each device a login with `tidegate device add`",
         ));
+    }
+}
+
+fn spool(config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(error) = config.spool.check() {
+        let wrong = format!("`{}` cannot be this", error.key);
+        findings.push(Finding::new(&[Key("spool"), Key(error.key)], wrong, format!("write {}", error.why)));
+    }
+}
+
+fn routes(config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(error) = Routes::compile(&config.routes) {
+        let path = [Key("route"), Index(error.route), Key(error.key)];
+        findings.push(Finding::new(&path, error.problem, "change it, or take this route out"));
+    }
+    let mut topics = HashSet::new();
+    for (i, route) in config.routes.iter().enumerate() {
+        if !topics.insert(&route.topic) {
+            findings.push(Finding::new(
+                &[Key("route"), Index(i), Key("topic")],
+                format!("a route above has the topic \"{}\", so this one is never used", route.topic),
+                "make one of the two",
+            ));
+        }
     }
 }
 

@@ -44,6 +44,14 @@ anonymous = false
 level = "info"          # error, warn, info, debug, trace
 format = "text"         # text, json
 
+# Readings wait on disk until every output has them.
+[spool]
+max_disk = "2GB"        # the most it takes
+reserve_free = "100MB"  # what it leaves to others
+keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
+when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
+sd_card = false         # spare the card: write ten times a second at most
+
 [mqtt]
 # listen = "127.0.0.1"  # one address to listen on
 port = {mqtt_port}
@@ -60,6 +68,18 @@ port = {coap_port}
 
 [http]
 port = {http_port}
+
+# What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
+# that logged in, and the topic is kept.
+# [[route]]
+# topic = "plant/+/{{device}}/+"
+# measurement = "temperature"
+# format = "text"         # json, text, raw; left out: whatever the payload looks like
+# lane = "telemetry"      # event goes first
+# scale = 0.1
+# offset = 0.0
+# range = [-40.0, 85.0]   # what is outside is rejected
+# unit = "C"
 
 # Where readings go. Each output remembers how far it has got; nothing is deleted before every output has it.
 [[output]]

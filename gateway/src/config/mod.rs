@@ -30,14 +30,14 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 pub(crate) use self::find::create;
 pub use self::{
-    check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, ROUTES_MAX, THREADS_MAX},
+    check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
     error::{ConfigError, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
 };
-use crate::logging;
+use crate::{logging, normalise::RouteConfig, spool};
 
 /// File of the registry, in the data folder. It holds secrets, if only salted and hashed.
 pub const STATE_FILE: &str = "state.db";
@@ -62,13 +62,18 @@ pub struct Config {
     pub anonymous: bool,
     /// `[log]`
     pub log: logging::Config,
+    /// `[spool]`
+    pub spool: spool::Config,
     /// `[mqtt]`
     pub mqtt: MqttConfig,
     /// `[coap]`
     pub coap: CoapConfig,
     /// `[http]`
     pub http: HttpConfig,
-    /// `[[output]]`; the key `output` is read by [`output::read`], since serde loses the line of what stands
+    /// `[[route]]`, in the order they are tried.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteConfig>,
+    /// `[[output]]`; the key `output` is read apart, since serde loses the line of what stands
     /// behind a tag.
     #[serde(rename = "output", deserialize_with = "read_elsewhere")]
     pub outputs: Vec<OutputConfig>,
@@ -89,9 +94,11 @@ impl Default for Config {
             threads: None,
             anonymous: false,
             log: logging::Config::default(),
+            spool: spool::Config::default(),
             mqtt: MqttConfig::default(),
             coap: CoapConfig::default(),
             http: HttpConfig::default(),
+            routes: Vec::new(),
             outputs: vec![OutputConfig::File(FileConfig::default())],
         }
     }

@@ -30,6 +30,7 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
         .fold(String::new(), |text, line| text + line + "\n");
     let config = Config::parse(&uncommented, Overrides::default()).unwrap();
     assert_eq!(config.threads, NonZeroU16::new(2));
+    assert_eq!(config.routes.len(), 1);
     assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
 }
 
@@ -112,6 +113,32 @@ fn a_fault_in_an_output_is_placed_and_told_what_to_write() {
         (
             "[[output]]\ntype = \"file\"\n[[output]]\ntype = \"file\"\nname = \"b\"\ndir = \"./out\"\n",
             "6:7: output \"file\" writes to this folder; give each file output its own `dir`",
+        ),
+    ];
+    for (text, said) in cases {
+        let fault = fault(text);
+        assert!(fault.starts_with(said), "{text:?}: {fault}");
+    }
+}
+
+#[test]
+fn a_fault_in_a_part_is_placed_and_told_what_to_write() {
+    let cases = [
+        ("[spool]\nmax_disc = \"2GB\"\n", "2:1: unknown key `max_disc`; write `max_disk`"),
+        ("[spool]\nmax_disk = \"much\"\n", "2:12: \"much\" is no size; write one such as \"2GB\""),
+        ("[spool]\nmax_disk = true\n", "2:12: this value does not fit here; write a whole number, or a text"),
+        ("[spool]\nmax_disk = 1000\n", "2:12: `max_disk` cannot be this; write at least "),
+        ("[spool]\nkeep = \"long\"\n", "2:8: \"long\" is no time span; write one such as \"1d\""),
+        (
+            "[spool]\nwhen_full = \"drop\"\n",
+            "2:13: \"drop\" is not known here; write \"refuse\" or \"drop-oldest\"",
+        ),
+        ("[[route]]\ndevice = \"d\"\n", "1:1: `topic` is missing; add `topic = …`"),
+        ("[[route]]\ntopic = \"a\"\nlane = \"fast\"\n", "3:8: \"fast\" is not known here; write \"event\""),
+        ("[[route]]\ntopic = \"a\"\nscale = \"x\"\n", "3:9: string \"x\" does not fit here; write a number"),
+        (
+            "[[route]]\ntopic = \"a\"\n\n[[route]]\nunit = \"C\"\ntopic = \"a\"\n",
+            "6:9: a route above has the topic \"a\", so this one is never used; make one of the two",
         ),
     ];
     for (text, said) in cases {
