@@ -4,32 +4,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tidegate::{
-    cli::{self, Args, Command, Error},
+    cli::{self, Args},
     clock::wall_ms,
 };
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
-        Command::Quickstart(args) => cli::quickstart::run(&args, wall_ms()),
-        Command::Run(args) => cli::run::run(&args),
-        Command::Check(args) => cli::check::run(&args),
-        Command::Device(args) => cli::beside::device(&args),
-        Command::Tail(args) => cli::beside::tail(&args),
-        Command::Status(args) => cli::beside::status(&args),
-        Command::Replay(args) => cli::beside::replay(&args),
-        Command::Spool(args) => cli::spool::run(&args),
-        Command::Demo(args) => cli::demo::run(&args),
-        Command::Completions(args) => cli::completions::run(&args),
-    };
-    match outcome {
+    match cli::dispatch(&Args::parse().command, wall_ms()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            if !error.is_quiet() {
+                cli::print::note(format_args!("tidegate: {error}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
     }
-}
-
-fn fail(error: &Error) -> ExitCode {
-    if !error.is_quiet() {
-        cli::print::note(format_args!("tidegate: {error}"));
-    }
-    ExitCode::from(error.exit_code())
 }

@@ -216,7 +216,7 @@ impl Gateway {
                 () = self.failed.notified() => break,
                 _ = hangup.recv() => self.reload(),
                 _ = flush.tick() => {
-                    if self.registry.flush().is_err() {
+                    if self.registry.flush().is_err() || self.workers.has_ended() {
                         break;
                     }
                 }
@@ -234,7 +234,9 @@ impl Gateway {
 
     fn failure(&self) -> Option<String> {
         let spool = self.spool.watermark().failure().map(|failure| failure.to_string());
-        spool.or_else(|| self.registry.failure().map(|failure| failure.to_string()))
+        let registry = || self.registry.failure().map(|failure| failure.to_string());
+        let worker = || self.workers.has_ended().then(|| "a worker thread ended".to_owned());
+        spool.or_else(registry).or_else(worker)
     }
 
     /// With the flow: no new bytes, what came is made durable and acknowledged, then delivered.

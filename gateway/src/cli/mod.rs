@@ -4,6 +4,7 @@
 //! says what to do; `main` prints it.
 
 mod args;
+mod beside;
 pub mod check;
 pub mod completions;
 pub mod device;
@@ -11,6 +12,7 @@ mod error;
 mod help;
 pub mod print;
 pub mod quickstart;
+mod run;
 pub mod when;
 
 pub use self::{
@@ -31,17 +33,15 @@ pub use self::{
 pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
     match command {
         Command::Quickstart(args) => quickstart::run(args, wall_ms),
+        Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Device(args) => beside::device(args),
+        Command::Tail(args) => beside::tail(args),
+        Command::Status(args) => beside::status(args),
+        Command::Replay(args) => beside::replay(args),
+        Command::Spool(args) => spool::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),
-        Command::Run(_)
-        | Command::Device(_)
-        | Command::Tail(_)
-        | Command::Status(_)
-        | Command::Replay(_)
-        | Command::Spool(_)
-        | Command::Demo(_) => {
-            Err(Error::Failed("this command needs a part that is not there yet".to_owned()))
-        }
     }
 }
 

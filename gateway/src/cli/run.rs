@@ -25,6 +25,7 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
     let config = Config::load(&found.path, overrides)?;
     let log = logging::Config { format: args.log.log_format.unwrap_or(config.log.format), ..config.log };
     logging::start(log, args.log.log_level)?;
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -46,7 +47,6 @@ pub(super) fn start_error(error: StartError) -> Error {
     match error {
         StartError::Folder { .. } => Error::CannotCreate(error.to_string()),
         StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) => Error::Disk(error.to_string()),
-        StartError::Registry(_) => Error::Config(error.to_string().into()),
         _ => Error::Failed(error.to_string()),
     }
 }
@@ -55,4 +55,13 @@ pub(super) fn start_error(error: StartError) -> Error {
 fn leave_reason(data: &Path, reason: &str) {
     let path = data.join("failure.txt");
     let _left = fs::write(&path, format!("{reason}\n")).and_then(|()| File::open(&path)?.sync_all()).is_ok();
+}
+
+/// Each connection takes a file descriptor: the soft limit is raised to what the system allows.
+pub(super) fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+        tracing::warn!(limit = ?limit.current, "cannot raise the limit of open files; connections are limited by it");
+    }
 }

@@ -21,6 +21,10 @@ pub struct MqttConfig {
     pub listen: Option<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// Open connections at most; one more is closed at once. Each needs a file descriptor.
+    pub connections_max: usize,
+    /// Connections of a thread that have not logged in; one more ends the oldest of them.
+    pub unauthenticated_max: usize,
     /// `[mqtt.limits]`
     pub limits: Limits,
 }
@@ -47,7 +51,13 @@ pub struct HttpConfig {
 
 impl Default for MqttConfig {
     fn default() -> Self {
-        Self { listen: None, port: MQTT_PORT, limits: Limits::default() }
+        Self {
+            listen: None,
+            port: MQTT_PORT,
+            connections_max: 20_000,
+            unauthenticated_max: 1_000,
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -128,6 +128,12 @@ impl Workers {
         self.address
     }
 
+    /// Whether a thread is gone that should run.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(thread::JoinHandle::is_finished)
+    }
+
     /// Ends all sessions after their receipts are settled, five seconds at most, and waits for the threads.
     ///
     /// # Errors
