@@ -129,3 +129,68 @@ fn cut_torn_line(file: &mut File) -> io::Result<u64> {
     }
     Ok(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::LostCause;
+
+    fn config() -> FileConfig {
+        FileConfig { rotate_bytes: 200, keep_files: 2, ..FileConfig::default() }
+    }
+
+    fn lost(from: u64) -> Option<Lost> {
+        Some(Lost { from, to: from + 1, cause: LostCause::Damaged })
+    }
+
+    fn files(data: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(data.join("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_full_file_is_followed_by_a_new_one_and_the_oldest_goes() {
+        let data = tempfile::tempdir().unwrap();
+        let mut output = FileOutput::open(&config(), data.path()).unwrap();
+        for from in 0..40 {
+            output.deliver(&[], lost(from)).unwrap();
+        }
+        output.confirm().unwrap();
+        let names = files(data.path());
+        assert_eq!(names.len(), 3, "two closed files and the open one: {names:?}");
+        let last = fs::read_to_string(data.path().join("out").join(names.last().unwrap())).unwrap();
+        assert!(last.lines().last().unwrap().contains("\"from\":39"), "{last}");
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_and_the_rest_stays() {
+        let data = tempfile::tempdir().unwrap();
+        let mut output = FileOutput::open(&config(), data.path()).unwrap();
+        output.deliver(&[], lost(1)).unwrap();
+        drop(output);
+        let path = data.path().join("out/readings-00000001.jsonl");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [whole.as_slice(), b"{\"lane\":\"te"].concat()).unwrap();
+        let mut output = FileOutput::open(&config(), data.path()).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        output.deliver(&[], lost(2)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_a_torn_line_is_emptied() {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir_all(data.path().join("out")).unwrap();
+        let path = data.path().join("out/readings-00000007.jsonl");
+        fs::write(&path, "{\"lane\"").unwrap();
+        let output = FileOutput::open(&config(), data.path()).unwrap();
+        assert_eq!((output.number, output.size), (7, 0));
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+}
