@@ -1,7 +1,7 @@
 //! What types cannot say: rules on one value, and rules between two.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     num::NonZeroU16,
     path::{Path, PathBuf},
@@ -117,17 +117,8 @@ fn spool(config: &Config, findings: &mut Vec<Finding>) {
 fn routes(config: &Config, findings: &mut Vec<Finding>) {
     if let Err(error) = Routes::compile(&config.routes) {
         let path = [Key("route"), Index(error.route), Key(error.key)];
-        findings.push(Finding::new(&path, error.problem, "change it, or take this route out"));
-    }
-    let mut topics = HashSet::new();
-    for (i, route) in config.routes.iter().enumerate() {
-        if !topics.insert(&route.topic) {
-            findings.push(Finding::new(
-                &[Key("route"), Index(i), Key("topic")],
-                format!("a route above has the topic \"{}\", so this one is never used", route.topic),
-                "make one of the two",
-            ));
-        }
+        let wrong = format!("`{}` of this route: {}", error.key, error.problem);
+        findings.push(Finding::new(&path, wrong, "change it, or take the route out"));
     }
 }
 

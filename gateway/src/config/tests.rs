@@ -136,9 +136,14 @@ fn a_fault_in_a_part_is_placed_and_told_what_to_write() {
         ("[[route]]\ndevice = \"d\"\n", "1:1: `topic` is missing; add `topic = …`"),
         ("[[route]]\ntopic = \"a\"\nlane = \"fast\"\n", "3:8: \"fast\" is not known here; write \"event\""),
         ("[[route]]\ntopic = \"a\"\nscale = \"x\"\n", "3:9: string \"x\" does not fit here; write a number"),
+        ("[[route]]\ntopic = \"a/#/b\"\n", "2:9: `topic` of this route: # stands only at the end; "),
+        (
+            "[[route]]\ntopic = \"a\"\nrange = [5, 1]\n",
+            "3:9: `range` of this route: it is [min, max] with min",
+        ),
         (
             "[[route]]\ntopic = \"a\"\n\n[[route]]\nunit = \"C\"\ntopic = \"a\"\n",
-            "6:9: a route above has the topic \"a\", so this one is never used; make one of the two",
+            "6:9: `topic` of this route: route 1 has the same topic; change it, or take the route out",
         ),
     ];
     for (text, said) in cases {
