@@ -3,7 +3,10 @@
 //! Levels: a frame is TRACE, a session DEBUG, a change of state INFO; WARN asks a person to look, ERROR says that the
 //! gateway stops.
 
-use std::{env, fmt, io};
+use std::{
+    env, fmt,
+    io::{self, IsTerminal},
+};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -68,19 +71,57 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sets up the log of this process: the level of `flag`, else of [`ENVIRONMENT`], else of `config`.
+/// The log of this process, once it is set up.
+pub struct Log {
+    /// The level was chosen by who started the process, so the configuration has no say.
+    level_is_fixed: bool,
+    set_filter: Box<dyn Fn(EnvFilter) + Send + Sync>,
+}
+
+/// Sets up the log of this process: the level of the flag, else of [`ENVIRONMENT`], else of `config`; the format of
+/// the flag, else of `config`.
 ///
 /// # Errors
 /// [`LoggingError`] when the environment's level makes no sense, or when called twice.
-pub fn start(config: Config, flag: Option<Level>) -> Result<(), LoggingError> {
+pub fn start(config: Config, level: Option<Level>, format: Option<Format>) -> Result<Log, LoggingError> {
     let said = env::var(ENVIRONMENT).ok().filter(|text| !text.is_empty());
-    let filter = filter(config.level, flag, said.as_deref())?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let set = match config.format {
-        Format::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).finish().try_init(),
-        Format::Json => log.json().flatten_event(true).finish().try_init(),
+    let filter = filter(config.level, level, said.as_deref())?;
+    let level_is_fixed = level.is_some() || said.is_some();
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let set_filter: Box<dyn Fn(EnvFilter) + Send + Sync> = match format.unwrap_or(config.format) {
+        Format::Text => {
+            let log = log.with_env_filter(filter).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.finish().try_init().map_err(|_| LoggingError::Twice)?;
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
+        Format::Json => {
+            let log = log.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.finish().try_init().map_err(|_| LoggingError::Twice)?;
+            Box::new(move |filter| drop(handle.reload(filter)))
+        }
     };
-    set.map_err(|_| LoggingError::Twice)
+    Ok(Log { level_is_fixed, set_filter })
+}
+
+impl Log {
+    /// Takes the level of a configuration that was read again, unless flag or environment chose it. The format
+    /// stays until the next start.
+    pub fn reload(&self, config: Config) {
+        if self.level_is_fixed {
+            return;
+        }
+        if let Ok(filter) = filter(config.level, None, None) {
+            (self.set_filter)(filter);
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("level_is_fixed", &self.level_is_fixed).finish_non_exhaustive()
+    }
 }
 
 fn filter(config: Level, flag: Option<Level>, said: Option<&str>) -> Result<EnvFilter, LoggingError> {
@@ -114,6 +155,19 @@ mod tests {
         assert_eq!(chosen(Some(Level::Trace), Some("warn")), "trace");
         assert_eq!(chosen(None, Some("warn")), "warn");
         assert_eq!(chosen(None, None), "info");
+    }
+
+    #[test]
+    fn the_level_follows_a_configuration_that_is_read_again() {
+        let log = start(Config::default(), None, Some(Format::Json)).unwrap();
+        assert!(start(Config::default(), None, None).is_err(), "a process has one log");
+        if log.level_is_fixed {
+            return;
+        }
+        assert!(!tracing::enabled!(tracing::Level::DEBUG));
+        log.reload(Config { level: Level::Debug, ..Config::default() });
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        log.reload(Config { level: Level::Error, ..Config::default() });
     }
 
     #[test]

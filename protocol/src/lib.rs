@@ -15,4 +15,4 @@ pub use name::{InvalidName, NAME_LEN_MAX, Name};
 pub use reading::{
     DoesNotFit, MEASUREMENTS_MAX, Measurement, Reading, TEXT_LEN_MAX, Text, UNIT_LEN_MAX, Unit, Value,
 };
-pub use topic::{InvalidTopic, Topic};
+pub use topic::{InvalidTopic, TOPIC_LEN_MAX, Topic};

@@ -165,3 +165,236 @@ impl<'a> Native<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(text: &str) -> DeviceId {
+        DeviceId::new(text).unwrap()
+    }
+
+    fn filters(texts: &[&str]) -> Vec<Filter> {
+        texts.iter().map(|text| Filter::new(text).unwrap()).collect()
+    }
+
+    fn as_device(topic: &str) -> Result<(String, &str), Denied> {
+        let publish = may_publish(Role::Device, &id("me"), &Rights::default(), topic)?;
+        Ok((publish.device.to_string(), publish.topic))
+    }
+
+    #[test]
+    fn a_device_publishes_any_topic_as_itself() {
+        for (topic, kept) in [
+            ("telemetry", "telemetry"),
+            ("t", "t"),
+            ("event", "event"),
+            ("e", "e"),
+            ("telemetry/me", "telemetry"),
+            ("telemetry//me", "telemetry"),
+            ("t//me", "telemetry"),
+            ("event/me", "event"),
+            ("e//me", "event"),
+            ("telemetry/me/x", "telemetry/me/x"),
+            ("plant/7/temperature", "plant/7/temperature"),
+            ("温度/1", "温度/1"),
+            ("telemetries/other", "telemetries/other"),
+            ("cmd/me/res/7", "cmd/me/res/7"),
+            ("command///res/7/200", "command///res/7/200"),
+            ("me/state", "me/state"),
+            ("/", "/"),
+        ] {
+            assert_eq!(as_device(topic), Ok(("me".to_owned(), kept)), "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_device_publishes_nothing_of_another_or_of_the_gateway() {
+        for (topic, denied) in [
+            ("", Denied::Malformed),
+            ("a/+", Denied::Malformed),
+            ("a/#", Denied::Malformed),
+            ("a\0b", Denied::Malformed),
+            ("$SYS/x", Denied::System),
+            ("$share/g/x", Denied::System),
+            ("$", Denied::System),
+            ("telemetry//you", Denied::Foreign),
+            ("telemetry/you", Denied::Foreign),
+            ("telemetry/", Denied::Foreign),
+            ("telemetry//", Denied::Foreign),
+            ("telemetry///me", Denied::Foreign),
+            ("telemetry/you/x", Denied::Foreign),
+            ("telemetry/me2", Denied::Foreign),
+            ("t/you", Denied::Foreign),
+            ("event//you", Denied::Foreign),
+            ("event/you", Denied::Foreign),
+            ("e/you", Denied::Foreign),
+            ("cmd", Denied::Foreign),
+            ("cmd/you/req/1", Denied::Foreign),
+            ("cmd//me", Denied::Foreign),
+            ("command", Denied::Foreign),
+            ("command/x/you/req/1", Denied::Foreign),
+            ("command///req/1/reboot", Denied::Foreign),
+            ("command//you/res/1/200", Denied::Foreign),
+            ("command/t/me/res/1/200", Denied::Foreign),
+        ] {
+            assert_eq!(as_device(topic), Err(denied), "{topic:?}");
+        }
+    }
+
+    #[test]
+    fn a_device_reads_its_own_tree_only() {
+        let reads = |filter: &str| may_subscribe(Role::Device, &id("me"), &Rights::default(), filter);
+        for filter in [
+            "cmd/me/#",
+            "cmd/me/req/+",
+            "command///req/#",
+            "telemetry/me",
+            "event/me",
+            "me/#",
+            "me",
+            "me/a/+",
+        ] {
+            assert!(reads(filter), "{filter}");
+        }
+        for filter in [
+            "#",
+            "+",
+            "cmd/#",
+            "cmd/+/req",
+            "cmd/you/#",
+            "cmd/#/me",
+            "telemetry/#",
+            "telemetry/+",
+            "telemetry/me/#",
+            "event/+",
+            "me2/#",
+            "+/#",
+            "$SYS/#",
+            "$share/g/me/#",
+            "$share/g/cmd/me/#",
+            "command/#",
+            "",
+            "me/#/x",
+        ] {
+            assert!(!reads(filter), "{filter}");
+        }
+    }
+
+    #[test]
+    fn an_application_subscribes_to_what_it_was_given_and_publishes_nothing() {
+        let rights = Rights { publish: Vec::new(), subscribe: filters(&["telemetry/+", "plant/#"]) };
+        let reads = |filter: &str| may_subscribe(Role::Application, &id("app"), &rights, filter);
+        assert!(reads("telemetry/+") && reads("telemetry/d1") && reads("plant") && reads("plant/a/+"));
+        assert!(!reads("#") && !reads("telemetry/#") && !reads("event/d1") && !reads("app/#"));
+        for topic in ["telemetry", "plant/a", "telemetry/app"] {
+            assert_eq!(may_publish(Role::Application, &id("app"), &rights, topic), Err(Denied::NotGranted));
+        }
+    }
+
+    #[test]
+    fn a_client_publishes_what_it_was_granted_and_for_others_where_granted() {
+        let rights = Rights {
+            publish: filters(&["telemetry//+", "cmd/+/req/#", "site/#"]),
+            subscribe: filters(&["a"]),
+        };
+        let publishes = |topic| {
+            may_publish(Role::Client, &id("gw"), &rights, topic)
+                .map(|p| (p.device.to_string(), p.topic.to_owned()))
+        };
+        let ok = |device: &str, topic: &str| Ok((device.to_owned(), topic.to_owned()));
+        assert_eq!(publishes("telemetry//d7"), ok("d7", "telemetry"));
+        assert_eq!(publishes("cmd/d7/req/1"), ok("gw", "cmd/d7/req/1"));
+        assert_eq!(publishes("site/x"), ok("gw", "site/x"));
+        assert_eq!(publishes("telemetry//a b"), Err(Denied::Foreign));
+        assert_eq!(publishes("telemetry//"), Err(Denied::Foreign));
+        for topic in ["telemetry", "telemetry/d7", "t//d7", "event//d7", "telemetry//d7/x", "other"] {
+            assert_eq!(publishes(topic), Err(Denied::NotGranted), "{topic}");
+        }
+        assert_eq!(publishes("$SYS/x"), Err(Denied::System));
+        let everything = Rights { publish: filters(&["#"]), subscribe: Vec::new() };
+        let publish = may_publish(Role::Client, &id("gw"), &everything, "event/d9").unwrap();
+        assert_eq!((publish.device.as_str(), publish.topic), ("d9", "event"));
+        assert_eq!(may_publish(Role::Client, &id("gw"), &everything, "telemetry/d9/x"), Err(Denied::Foreign));
+        assert!(may_subscribe(Role::Client, &id("gw"), &rights, "a"));
+        assert!(!may_subscribe(Role::Client, &id("gw"), &rights, "gw/#"));
+    }
+
+    #[test]
+    fn no_device_owns_a_tree_that_all_share() {
+        for word in ["telemetry", "t", "event", "e", "cmd", "command"] {
+            assert!(is_reserved(word));
+        }
+        assert!(!is_reserved("sensor_1") && !is_reserved("telemetry1"));
+    }
+
+    #[test]
+    fn reasons_have_short_words() {
+        for denied in [Denied::Malformed, Denied::System, Denied::Foreign, Denied::NotGranted] {
+            assert!(denied.code().len() <= 16 && !denied.to_string().is_empty());
+        }
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        let words = [
+            "telemetry",
+            "t",
+            "event",
+            "e",
+            "cmd",
+            "command",
+            "me",
+            "you",
+            "",
+            "res",
+            "req",
+            "x",
+            "$SYS",
+            "+",
+        ];
+        prop::sample::select(words.to_vec()).prop_map(str::to_owned)
+    }
+
+    fn topic() -> impl Strategy<Value = String> {
+        prop::collection::vec(word(), 0..6).prop_map(|words| words.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn a_device_is_only_ever_itself_and_never_under_anothers_native_name(topic in topic()) {
+            if let Ok((device, kept)) = as_device(&topic) {
+                prop_assert_eq!(device.as_str(), "me");
+                let levels: Vec<&str> = kept.split('/').collect();
+                prop_assert!(!kept.starts_with('$'));
+                match levels.as_slice() {
+                    ["telemetry" | "t" | "event" | "e" | "cmd", rest @ ..] if !rest.is_empty() => {
+                        prop_assert!(rest.iter().find(|l| !l.is_empty()) == Some(&"me"));
+                    }
+                    ["command", rest @ ..] => prop_assert_eq!(&rest[..3], &["", "", "res"]),
+                    _ => {}
+                }
+            }
+        }
+
+        #[test]
+        fn what_a_device_may_read_another_device_may_not_publish_as_native(topic in topic()) {
+            let native = ["telemetry/", "event/", "cmd/"].iter().any(|p| topic.starts_with(p));
+            if native && may_subscribe(Role::Device, &id("you"), &Rights::default(), &topic) {
+                prop_assert!(as_device(&topic).is_err());
+            }
+        }
+
+        #[test]
+        fn no_topic_or_filter_panics(text in any::<String>()) {
+            let rights = Rights { publish: filters(&["#"]), subscribe: filters(&["#"]) };
+            for role in [Role::Device, Role::Application, Role::Client] {
+                let _any = may_publish(role, &id("me"), &rights, &text);
+                let _any = may_subscribe(role, &id("me"), &rights, &text);
+            }
+        }
+    }
+}

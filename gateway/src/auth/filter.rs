@@ -163,3 +163,153 @@ impl fmt::Display for Filter {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn filter(text: &str) -> Filter {
+        Filter::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_standards_examples_match() {
+        // OASIS MQTT 5.0, 4.7.1.2 and 4.7.1.3.
+        for (wanted, topic, matched) in [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("#", "sport", true),
+            ("#", "$SYS/x", false),
+            ("+/x", "$SYS/x", false),
+            ("sport/tennis/+", "sport/tennis/player1", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+/+", "/finance", true),
+            ("/+", "/finance", true),
+            ("+", "/finance", false),
+            ("温度/+", "温度/1", true),
+        ] {
+            assert_eq!(filter(wanted).matches(topic), matched, "{wanted} {topic}");
+        }
+    }
+
+    #[test]
+    fn covering_is_decided_level_by_level() {
+        for (granted, requested, covered) in [
+            ("#", "#", true),
+            ("#", "a/+/#", true),
+            ("a/#", "a", true),
+            ("a/#", "a/#", true),
+            ("a/#", "a/b/+", true),
+            ("a/#", "+/#", false),
+            ("a/#", "#", false),
+            ("a/+", "a/#", false),
+            ("a/+", "a/b", true),
+            ("a/+", "a/+", true),
+            ("a/+", "a/+/c", false),
+            ("a/b", "a/+", false),
+            ("+/b", "a/b", true),
+            ("a", "a/#", false),
+            ("#", "$SYS/#", false),
+            ("#", "$share/g/a", false),
+            ("+/x", "$SYS/x", false),
+            ("#", "a/#/b", false),
+            ("#", "a+", false),
+            ("#", "", false),
+            ("#", "a\0b", false),
+        ] {
+            assert_eq!(filter(granted).covers(requested), covered, "{granted} {requested}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_granted_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", InvalidFilter::Empty),
+            ("a/#/b", InvalidFilter::Wildcard),
+            ("a#", InvalidFilter::Wildcard),
+            ("a/b+/c", InvalidFilter::Wildcard),
+            ("++", InvalidFilter::Wildcard),
+            ("##", InvalidFilter::Wildcard),
+            ("a\0", InvalidFilter::Control),
+            ("a\nb", InvalidFilter::Control),
+            ("$SYS/#", InvalidFilter::Dollar),
+            ("$share/g/a", InvalidFilter::Dollar),
+        ] {
+            assert_eq!(Filter::new(text), Err(reason), "{text:?}");
+        }
+        assert!(Filter::new(&"x".repeat(FILTER_LEN_MAX)).is_ok());
+        assert_eq!(Filter::new(&"x".repeat(FILTER_LEN_MAX + 1)), Err(InvalidFilter::TooLong));
+    }
+
+    /// Few distinct levels, so that filters and topics meet.
+    fn level() -> impl Strategy<Value = String> {
+        prop_oneof![Just(""), Just("a"), Just("b"), Just("温"), Just("$S")].prop_map(str::to_owned)
+    }
+
+    fn topic() -> impl Strategy<Value = String> {
+        prop::collection::vec(level(), 1..5)
+            .prop_map(|levels| levels.join("/"))
+            .prop_filter("empty", |t| !t.is_empty())
+    }
+
+    fn any_filter() -> impl Strategy<Value = Filter> {
+        let wanted = prop_oneof![2 => level(), 1 => Just("+".to_owned())];
+        (prop::collection::vec(wanted, 0..4), any::<bool>()).prop_filter_map(
+            "invalid",
+            |(mut levels, rest)| {
+                levels.extend(rest.then(|| "#".to_owned()));
+                Filter::new(&levels.join("/")).ok()
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn what_a_covered_filter_matches_the_granted_one_matches(
+            granted in any_filter(), requested in any_filter(), topic in topic(),
+        ) {
+            prop_assert!(granted.covers(granted.as_str()));
+            if granted.covers(requested.as_str()) && requested.matches(&topic) {
+                prop_assert!(granted.matches(&topic));
+            }
+        }
+
+        #[test]
+        fn a_plain_topic_is_covered_just_when_it_is_matched(granted in any_filter(), topic in topic()) {
+            if !topic.starts_with('$') {
+                prop_assert_eq!(granted.covers(&topic), granted.matches(&topic));
+            }
+        }
+
+        #[test]
+        fn a_filter_that_matches_more_is_not_covered(
+            granted in any_filter(), requested in any_filter(), topic in topic(),
+        ) {
+            if requested.matches(&topic) && !granted.matches(&topic) {
+                prop_assert!(!granted.covers(requested.as_str()));
+            }
+        }
+
+        #[test]
+        fn covering_is_transitive(a in any_filter(), b in any_filter(), c in any_filter()) {
+            if a.covers(b.as_str()) && b.covers(c.as_str()) {
+                prop_assert!(a.covers(c.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_text_panics(one in any::<String>(), other in any::<String>(), granted in any_filter()) {
+            let _any = Filter::new(&one);
+            let _any = (matches(&one, &other), is_covered(&one, &other), is_topic(&one));
+            let _any = (granted.matches(&one), granted.covers(&other));
+        }
+    }
+}

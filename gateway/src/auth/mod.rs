@@ -22,6 +22,9 @@ mod snapshot;
 mod store;
 mod throttle;
 
+#[cfg(test)]
+mod tests;
+
 pub use acl::{Denied, Publish, Rights};
 pub use changes::Changes;
 pub use command::{

@@ -1,7 +1,7 @@
 //! What types cannot say: rules on one value, and rules between two.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     net::IpAddr,
     num::NonZeroU16,
     path::{Path, PathBuf},
@@ -22,6 +22,9 @@ pub const OUTPUT_NAME_LEN_MAX: usize = 64;
 /// Bytes of the smallest file that an output may be told to rotate at: below it, folders fill with crumbs.
 pub const ROTATE_BYTES_MIN: u64 = 4096;
 
+/// Bytes of the path of the control socket: what `sockaddr_un` has room for (unix(7)), less its final zero.
+pub const CONTROL_PATH_BYTES_MAX: usize = 107;
+
 /// Every rule, applied to `config`. Empty when all is well.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -40,6 +43,21 @@ fn data(config: &Config, findings: &mut Vec<Finding>) {
     if config.data.as_os_str().is_empty() {
         findings.push(Finding::new(&[Key("data")], "`data` is empty", "write a folder, such as \"data\""));
     }
+}
+
+/// The rule on `data` that can be applied only when it starts at the configuration's folder.
+pub(super) fn data_path(config: &Config) -> Result<(), Finding> {
+    let bytes = config.control_path().as_os_str().len();
+    if bytes <= CONTROL_PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Finding::new(
+        &[Key("data")],
+        format!(
+            "the control socket in this folder would have a path of {bytes} bytes; the system takes {CONTROL_PATH_BYTES_MAX}"
+        ),
+        "write a shorter path, or run in a folder nearer to it",
+    ))
 }
 
 fn threads(config: &Config, findings: &mut Vec<Finding>) {
@@ -99,17 +117,8 @@ fn spool(config: &Config, findings: &mut Vec<Finding>) {
 fn routes(config: &Config, findings: &mut Vec<Finding>) {
     if let Err(error) = Routes::compile(&config.routes) {
         let path = [Key("route"), Index(error.route), Key(error.key)];
-        findings.push(Finding::new(&path, error.problem, "change it, or take this route out"));
-    }
-    let mut topics = HashSet::new();
-    for (i, route) in config.routes.iter().enumerate() {
-        if !topics.insert(&route.topic) {
-            findings.push(Finding::new(
-                &[Key("route"), Index(i), Key("topic")],
-                format!("a route above has the topic \"{}\", so this one is never used", route.topic),
-                "make one of the two",
-            ));
-        }
+        let wrong = format!("`{}` of this route: {}", error.key, error.problem);
+        findings.push(Finding::new(&path, wrong, "change it, or take the route out"));
     }
 }
 

@@ -5,10 +5,13 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use toml::{
     Spanned,
-    de::{DeTable, DeValue, Deserializer, ValueDeserializer},
+    de::{DeTable, DeValue, Deserializer},
 };
 
 use super::error::{Fault, place};
+
+/// Faults in keys and types that one reading tells.
+pub(super) const FAULTS_MAX: usize = 20;
 
 /// A parsed text.
 pub(super) struct Document<'i> {
@@ -39,7 +42,7 @@ pub(super) struct Entry<'d, 'i> {
     document: &'d Document<'i>,
     at: Range<usize>,
     kind: Option<(String, Range<usize>)>,
-    rest: Spanned<DeValue<'i>>,
+    rest: Spanned<DeTable<'i>>,
 }
 
 impl<'i> Document<'i> {
@@ -51,9 +54,9 @@ impl<'i> Document<'i> {
     }
 
     /// # Errors
-    /// The first fault when keys or types are not those of `T`.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        T::deserialize(Deserializer::from(self.root.clone())).map_err(|error| fault(self.text, &error))
+    /// The faults when keys or types are not those of `T`.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Vec<Fault>> {
+        read(self.text, self.root.clone())
     }
 
     /// The tables under the array `name`; `None` when the text does not say `name`.
@@ -76,7 +79,7 @@ impl<'i> Document<'i> {
             let mut table = table.clone();
             let kind = table.remove("type");
             let kind = kind.and_then(|kind| Some((kind.get_ref().as_str()?.to_owned(), kind.span())));
-            let rest = Spanned::new(element.span(), DeValue::Table(table));
+            let rest = Spanned::new(element.span(), table);
             entries.push(Entry { document: self, at: element.span(), kind, rest });
         }
         Ok(Some(entries))
@@ -147,9 +150,9 @@ impl Entry<'_, '_> {
     }
 
     /// # Errors
-    /// The first fault when keys or types are not those of `T`.
-    pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, Fault> {
-        T::deserialize(ValueDeserializer::from(self.rest)).map_err(|error| fault(self.document.text, &error))
+    /// The faults when keys or types are not those of `T`.
+    pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, Vec<Fault>> {
+        read(self.document.text, self.rest)
     }
 }
 
@@ -165,6 +168,50 @@ impl Finding {
             Err(fault) => fault,
         }
     }
+}
+
+/// Reads `table`. Reading stops at a fault, so it is begun again without what is at fault, until all is read or
+/// what is at fault is not to be taken out (a key that is missing).
+fn read<T: DeserializeOwned>(text: &str, mut table: Spanned<DeTable<'_>>) -> Result<T, Vec<Fault>> {
+    let mut faults = Vec::new();
+    loop {
+        match T::deserialize(Deserializer::from(table.clone())) {
+            Ok(value) if faults.is_empty() => return Ok(value),
+            Ok(_) => break,
+            Err(error) => {
+                faults.push(fault(text, &error));
+                let taken_out = error.span().is_some_and(|at| take_out(table.get_mut(), at.start));
+                if !taken_out || faults.len() == FAULTS_MAX {
+                    break;
+                }
+            }
+        }
+    }
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    Err(faults)
+}
+
+/// Removes the key and value that stand at `at`, in `table` or in the tables in it.
+fn take_out(table: &mut DeTable<'_>, at: usize) -> bool {
+    let here = |(key, value): &(&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        key.span().contains(&at) || (!holds_tables(value.get_ref()) && value.span().contains(&at))
+    };
+    if let Some(key) = table.iter().find(here).map(|(key, _)| key.get_ref().clone()) {
+        return table.remove(&*key).is_some();
+    }
+    table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(inner) => take_out(inner, at),
+        DeValue::Array(array) => array.iter_mut().any(|element| match element.get_mut() {
+            DeValue::Table(inner) => take_out(inner, at),
+            _ => false,
+        }),
+        _ => false,
+    })
+}
+
+fn holds_tables(value: &DeValue<'_>) -> bool {
+    let first = value.as_array().and_then(|array| array.first());
+    value.is_table() || first.is_some_and(|element| element.get_ref().is_table())
 }
 
 fn fault(text: &str, error: &toml::de::Error) -> Fault {

@@ -30,7 +30,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 pub(crate) use self::find::create;
 pub use self::{
-    check::{OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
+    check::{CONTROL_PATH_BYTES_MAX, OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
     error::{ConfigError, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
@@ -115,7 +115,8 @@ impl Config {
         let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         config.data = folder.join(&config.data).components().collect();
-        secrets::check(&config.data)
+        check::data_path(&config)
+            .and_then(|()| secrets::check(&config.data))
             .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;
         Ok(config)
     }
@@ -126,16 +127,21 @@ impl Config {
     /// Every [`Fault`] found, in the order of the text.
     pub fn parse(text: &str, overrides: Overrides) -> Result<Self, Vec<Fault>> {
         let document = document::Document::parse(text).map_err(|fault| vec![fault])?;
-        let mut config: Self = document.read().map_err(|fault| vec![fault])?;
-        config.outputs = output::read(&document).map_err(|fault| vec![fault])?;
+        let (config, outputs) = (document.read::<Self>(), output::read(&document));
+        let (mut config, outputs) = match (config, outputs) {
+            (Ok(config), Ok(outputs)) => (config, outputs),
+            (config, outputs) => return Err(in_order(config.err(), outputs.err())),
+        };
+        config.outputs = outputs;
         config.lan |= overrides.lan;
-        let mut faults = document.zeros(&["mqtt", "limits"]);
-        faults.extend(check::check(&config).into_iter().map(|finding| document.locate(finding)));
-        if faults.is_empty() {
-            return Ok(config);
+        let zeros = document.zeros(&["mqtt", "limits"]);
+        let found: Vec<Fault> =
+            check::check(&config).into_iter().map(|finding| document.locate(finding)).collect();
+        if zeros.is_empty() && found.is_empty() {
+            Ok(config)
+        } else {
+            Err(in_order(Some(zeros), Some(found)))
         }
-        faults.sort_by_key(|fault| (fault.line, fault.column));
-        Err(faults)
     }
 
     /// The text that an owner starts from: every key with its default and what it does. It parses to
@@ -198,6 +204,13 @@ impl Config {
         let otherwise = if self.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         listen.unwrap_or(IpAddr::V4(otherwise))
     }
+}
+
+/// Both lists in the order of the text.
+fn in_order(some: Option<Vec<Fault>>, more: Option<Vec<Fault>>) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = some.into_iter().chain(more).flatten().collect();
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    faults
 }
 
 /// Reads at most [`FILE_BYTES_MAX`]: a file named by mistake (a disk image, a device) must not fill the memory.

@@ -8,7 +8,10 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{document::Document, error::Fault};
+use super::{
+    document::{Document, Entry},
+    error::Fault,
+};
 
 /// One `[[output]]`, by its `type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,19 +57,26 @@ impl Default for FileConfig {
 }
 
 /// The outputs of `document`; with no word of them, the file output as it is by default.
-pub(super) fn read(document: &Document<'_>) -> Result<Vec<OutputConfig>, Fault> {
-    const KNOWN: &str = "\"file\"";
-    let Some(entries) = document.entries("output")? else {
+pub(super) fn read(document: &Document<'_>) -> Result<Vec<OutputConfig>, Vec<Fault>> {
+    let Some(entries) = document.entries("output").map_err(|fault| vec![fault])? else {
         return Ok(vec![OutputConfig::File(FileConfig::default())]);
     };
-    let mut outputs = Vec::with_capacity(entries.len());
+    let (mut outputs, mut faults) = (Vec::with_capacity(entries.len()), Vec::new());
     for entry in entries {
-        outputs.push(match entry.kind(KNOWN)? {
-            "file" => OutputConfig::File(entry.read()?),
-            _ => return Err(entry.unknown_kind(KNOWN)),
-        });
+        match read_one(entry) {
+            Ok(output) => outputs.push(output),
+            Err(more) => faults.extend(more),
+        }
     }
-    Ok(outputs)
+    if faults.is_empty() { Ok(outputs) } else { Err(faults) }
+}
+
+fn read_one(entry: Entry<'_, '_>) -> Result<OutputConfig, Vec<Fault>> {
+    const KNOWN: &str = "\"file\"";
+    match entry.kind(KNOWN).map_err(|fault| vec![fault])? {
+        "file" => entry.read().map(OutputConfig::File),
+        _ => Err(vec![entry.unknown_kind(KNOWN)]),
+    }
 }
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -55,9 +55,9 @@ fn a_fault_in_the_text_is_placed_and_told_what_to_write() {
         ("threads = 0\n", "1:11: integer `0` does not fit here; write a whole number from 1 to 65535"),
         ("mqtt = 1883\n", "1:8: integer `1883` does not fit here; write a section"),
         ("[log]\nlevel = \"loud\"\n", "2:9: \"loud\" is not known here; write \"error\" or \"warn\""),
-        ("[mqtt]\nlisten = \"localhost\"\n", "2:10: "),
+        ("[mqtt]\nlisten = \"localhost\"\n", "2:10: this is no IP address; write one such as \"127.0.0.1\""),
         ("[mqtt.limits]\nframe_bytes = 9\n", "2:1: unknown key `frame_bytes`; "),
-        ("# é\n[mqtt]\nlisten = \"é\" # é\nx = 1", "3:10: "),
+        ("# é\n[mqtt]\nlisten = \"é\" # é\n", "3:10: "),
     ];
     for (text, said) in cases {
         let fault = fault(text);
@@ -136,9 +136,14 @@ fn a_fault_in_a_part_is_placed_and_told_what_to_write() {
         ("[[route]]\ndevice = \"d\"\n", "1:1: `topic` is missing; add `topic = …`"),
         ("[[route]]\ntopic = \"a\"\nlane = \"fast\"\n", "3:8: \"fast\" is not known here; write \"event\""),
         ("[[route]]\ntopic = \"a\"\nscale = \"x\"\n", "3:9: string \"x\" does not fit here; write a number"),
+        ("[[route]]\ntopic = \"a/#/b\"\n", "2:9: `topic` of this route: # stands only at the end; "),
+        (
+            "[[route]]\ntopic = \"a\"\nrange = [5, 1]\n",
+            "3:9: `range` of this route: it is [min, max] with min",
+        ),
         (
             "[[route]]\ntopic = \"a\"\n\n[[route]]\nunit = \"C\"\ntopic = \"a\"\n",
-            "6:9: a route above has the topic \"a\", so this one is never used; make one of the two",
+            "6:9: `topic` of this route: route 1 has the same topic; change it, or take the route out",
         ),
     ];
     for (text, said) in cases {
@@ -165,6 +170,59 @@ fn more_outputs_than_the_limit_are_refused() {
     assert!(Config::parse(&text, Overrides::default()).is_ok());
     let text = text + &output(OUTPUTS_MAX);
     assert!(fault(&text).starts_with("65:1: more than 16 outputs"), "{}", fault(&text));
+}
+
+#[test]
+fn all_faults_in_keys_and_types_are_told_in_the_order_of_the_text() {
+    let text = "\
+lan = 1
+[mqqt]
+port = 1
+[mqtt]
+port = \"x\"
+prot = 1
+[mqtt.limits]
+receive_max = -1
+[spool]
+keep = \"long\"
+[[route]]
+topic = \"a\"
+range = [1, \"x\"]
+[[output]]
+type = \"file\"
+nmae = \"b\"
+keep_files = \"all\"
+[[output]]
+type = \"bus\"
+";
+    let faults = Config::parse(text, Overrides::default()).unwrap_err();
+    let lines: Vec<_> = faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [1, 2, 5, 6, 8, 10, 13, 16, 17, 19], "{faults:#?}");
+}
+
+#[test]
+fn faults_told_have_a_limit() {
+    let text: String = (0..100).map(|i| format!("key_{i} = 1\n")).collect();
+    let faults = Config::parse(&text, Overrides::default()).unwrap_err();
+    assert_eq!(faults.len(), document::FAULTS_MAX);
+}
+
+#[test]
+fn a_missing_key_ends_the_reading() {
+    let faults = Config::parse("[[route]]\nunti = \"C\"\n", Overrides::default()).unwrap_err();
+    assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2], "{faults:?}");
+}
+
+#[test]
+fn a_data_path_longer_than_a_socket_takes_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    let room = CONTROL_PATH_BYTES_MAX - dir.path().as_os_str().len() - "//control.sock".len();
+    fs::write(&path, format!("data = \"{}\"\n", "d".repeat(room))).unwrap();
+    Config::load(&path, Overrides::default()).unwrap();
+    fs::write(&path, format!("data = \"{}\"\n", "d".repeat(room + 1))).unwrap();
+    let error = Config::load(&path, Overrides::default()).unwrap_err();
+    assert!(error.to_string().contains(":1:8: the control socket"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(super) fn reword(message: &str) -> (String, String) {
         .or_else(|| missing_key(message))
         .or_else(|| wrong_type(message))
         .or_else(|| twice(message))
+        .or_else(|| address(message))
         .or_else(|| such_as(message))
         .or_else(|| neither(message))
         .unwrap_or_else(|| (one_line(message), "write `key = value`, texts in double quotes".to_owned()))
@@ -61,6 +62,11 @@ fn wrong_type(message: &str) -> Option<(String, String)> {
 fn twice(message: &str) -> Option<(String, String)> {
     let said_twice = message.starts_with("duplicate key") || message.starts_with("duplicate field");
     said_twice.then(|| ("this key is written twice".to_owned(), "keep one of the two".to_owned()))
+}
+
+fn address(message: &str) -> Option<(String, String)> {
+    let instead = "write one such as \"127.0.0.1\"";
+    message.contains("IP address syntax").then(|| ("this is no IP address".to_owned(), instead.to_owned()))
 }
 
 /// The parts' own messages: `"much" is no size such as "2GB"`.

@@ -1,7 +1,5 @@
 use std::fmt;
 
-use super::Version;
-
 /// Why something was answered or ended as it was: the reason codes of MQTT 5 (OASIS MQTT 5, 2.4) that the gateway uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -243,16 +241,5 @@ pub enum EndBy {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.why, self.reason)
-    }
-}
-
-impl Version {
-    /// The version as people write it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V311 => "3.1.1",
-            Self::V5 => "5",
-        }
     }
 }
