@@ -26,7 +26,6 @@ mod limits;
 mod publish;
 mod reason;
 mod receipts;
-mod standin;
 mod strict;
 mod subscribe;
 #[cfg(test)]
@@ -48,12 +47,12 @@ pub use uplink::{
     Unsubscribe, Uplink, Version,
 };
 
+use crate::spool::{Durable, Position};
 use codec::Packet;
 use downlink::Downlinks;
 use keepalive::Clock;
 use reason::Violation;
 use receipts::Receipts;
-use standin::{Durable, Position};
 use strict::Head;
 use subscribe::Request;
 

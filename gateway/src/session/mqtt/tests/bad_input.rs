@@ -216,6 +216,11 @@ fn properties_that_may_not_be() {
         ends(Version::V5, &publish(properties), reason);
     }
     ends(Version::V5, &frame(0x32, b"\0\x01t\0\x01\x05\x01"), Reason::Malformed);
+    let nul = b"\x26\0\x01\0\0\x01b";
+    ends(Version::V5, &frame(0x82, &[b"\0\x01", &block(nul)[..], b"\0\x01a\0"].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0xA2, &[b"\0\x01", &block(nul)[..], b"\0\x01a"].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0x40, &[b"\0\x01\0", &block(nul)[..]].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0xE0, &[b"\0", &block(nul)[..]].concat()), Reason::Malformed);
 }
 
 #[test]
