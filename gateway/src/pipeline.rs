@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::{
     auth::{Denied, Login, Registry, Role},
     clock::Clock,
-    normalise::{Content, Input, Message, Reject, Routes},
+    normalise::{Input, Reject, Routes},
     spool::{Envelope, Kind, Lane, Position, Protocol, Spool, Uid, Unavailable},
 };
 
@@ -120,7 +120,10 @@ impl Pipeline {
         }
         let mut envelope = self.envelope(&granted.device, publish);
         envelope.topic = granted.topic;
-        (envelope.uid, envelope.ts_dev) = identity(&message);
+        if let Some((boot, sequence)) = message.numbers() {
+            envelope.uid = Uid::Device { boot, sequence };
+        }
+        envelope.ts_dev = message.ts();
         let position = self.spool.append(message.lane, &envelope, 0, publish.payload)?;
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(position)
@@ -198,16 +201,4 @@ impl Pipeline {
     pub fn spool(&self) -> &Spool {
         &self.spool
     }
-}
-
-/// A record takes its uid and device time from its first reading; a device that does not number its
-/// readings gets a uid made by the gateway.
-fn identity(message: &Message<'_>) -> (Uid, Option<u64>) {
-    let Content::Readings(readings) = &message.content else { return (Uid::Gateway, None) };
-    let Some(first) = readings.first() else { return (Uid::Gateway, None) };
-    let uid = match (first.boot, first.sequence) {
-        (Some(boot), Some(sequence)) => Uid::Device { boot, sequence },
-        _ => Uid::Gateway,
-    };
-    (uid, first.ts)
 }

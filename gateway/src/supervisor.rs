@@ -26,6 +26,7 @@ use crate::{
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
     listener::{self, Shared, Workers},
+    logging::Log,
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
@@ -107,10 +108,20 @@ pub struct Gateway {
     reloader: Arc<Reloader>,
 }
 
-/// Reads the configuration again while the gateway runs. Routes change at once; what a listener or the spool
-/// was started with needs a restart.
+/// Where a configuration came from, and what it has changed in the process.
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// What the command line changed.
+    pub overrides: Overrides,
+    /// The process's log, whose level the configuration may set.
+    pub log: Log,
+}
+
+/// Reads the configuration again while the gateway runs. Routes and the log's level change at once; what a listener
+/// or the spool was started with needs a restart.
 pub struct Reloader {
-    source: Option<(PathBuf, Overrides)>,
+    source: Option<Source>,
     routes: Arc<ArcSwap<Routes>>,
 }
 
@@ -134,9 +145,10 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`].
     pub fn reload(&self) -> Result<(), ReloadError> {
-        let (path, overrides) = self.source.as_ref().ok_or(ReloadError::NoFile)?;
+        let Source { path, overrides, log } = self.source.as_ref().ok_or(ReloadError::NoFile)?;
         let config = Config::load(path, *overrides)?;
         self.routes.store(Arc::new(Routes::compile(&config.routes)?));
+        log.reload(config.log);
         Ok(())
     }
 }
@@ -146,13 +158,13 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
-    pub fn start(config: &Config, source: Option<(PathBuf, Overrides)>) -> Result<Self, StartError> {
+    pub fn start(config: &Config, source: Option<Source>) -> Result<Self, StartError> {
         let clock = Clock::start();
         make_folder(&config.data)?;
         let registry = Registry::open(&config.state_path())?;
         let boot = registry.begin_boot()?;
         let (spool, recovered) = Spool::open(Disk::new(config.spool_dir()), &config.spool, clock.wall_ms())?;
-        tracing::info!(boot, %recovered, "spool open");
+        tracing::info!(boot, ?recovered, "spool open");
         let routes = Arc::new(ArcSwap::from_pointee(Routes::compile(&config.routes)?));
         let failed = Arc::new(Notify::new());
         let (wake, watched) = (Arc::clone(&failed), spool.clone());

@@ -122,7 +122,8 @@ impl Carrier {
                 continue;
             }
             let routes = self.routes.load_full();
-            let items = items(&routes, &batch);
+            let records = records(&batch);
+            let items = items(&routes, &records);
             let count = items.len();
             if let Err(error) = self.output.deliver(&items, batch.lost()).await {
                 // None of it counts as delivered: it is read again.
@@ -189,27 +190,35 @@ impl Carrier {
     }
 }
 
-/// What an output is given for each record of a batch: with what it says, where it is a message.
-pub(super) fn items<'a>(routes: &'a Routes, batch: &'a Batch) -> Vec<Item<'a>> {
-    batch.records().filter_map(|record| item(routes, record)).collect()
+/// The records of a batch that concern an output, each with whose it is.
+pub(super) fn records(batch: &Batch) -> Vec<(Record<'_>, DeviceId)> {
+    batch.records().filter_map(with_device).collect()
 }
 
-fn item<'a>(routes: &'a Routes, record: Record<'a>) -> Option<Item<'a>> {
+fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {
     match record.envelope.kind {
-        Kind::Message => {
-            let device = DeviceId::new(record.envelope.device).ok()?;
-            let message = routes.normalise(&Input {
-                device: &device,
-                topic: record.envelope.topic,
-                payload: record.payload,
-                content_type: record.envelope.content_type,
-            });
-            // Routes may have changed since the record was stored: then it goes out as it was sent.
-            Some(Item { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) })
-        }
-        Kind::Gap => Some(Item { record, part: Part::Gap }),
+        Kind::Message | Kind::Gap => DeviceId::new(record.envelope.device).ok().map(|device| (record, device)),
         Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
     }
+}
+
+/// What an output is given: each record with what it says, where it is a message.
+pub(super) fn items<'a>(routes: &'a Routes, records: &'a [(Record<'a>, DeviceId)]) -> Vec<Item<'a>> {
+    records.iter().map(|(record, device)| item(routes, record, device)).collect()
+}
+
+fn item<'a>(routes: &'a Routes, record: &'a Record<'a>, device: &'a DeviceId) -> Item<'a> {
+    if record.envelope.kind == Kind::Gap {
+        return Item { record, part: Part::Gap };
+    }
+    let message = routes.normalise(&Input {
+        device,
+        topic: record.envelope.topic,
+        payload: record.payload,
+        content_type: record.envelope.content_type,
+    });
+    // Routes may have changed since the record was stored: then it goes out as it was sent.
+    Item { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
 }
 
 fn random() -> u32 {

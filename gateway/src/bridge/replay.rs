@@ -1,6 +1,6 @@
 use tokio::sync::oneshot;
 
-use super::carrier::{BATCH_BYTES_MAX, Carrier, items};
+use super::carrier::{BATCH_BYTES_MAX, Carrier, items, records};
 use crate::{output::OutputError, spool::Lane};
 
 /// A past span that goes to the output again. The cursor does not move.
@@ -35,8 +35,9 @@ impl Carrier {
                     break;
                 }
                 let routes = self.routes.load_full();
-                let mut again = items(&routes, &batch);
-                again.retain(|item| item.record.position.offset < to);
+                let mut records = records(&batch);
+                records.retain(|(record, _)| record.position.offset < to);
+                let again = items(&routes, &records);
                 self.output.deliver(&again, batch.lost()).await?;
                 delivered = delivered.saturating_add(again.len().try_into().unwrap_or(u64::MAX));
             }

@@ -44,7 +44,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Error> {
     if args.json {
         print::line(json(&status)?)?;
     } else {
-        print::raw(status.to_string().as_bytes())?;
+        print::line(status.to_string().trim_end())?;
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ pub fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
         };
         way.take(command)
     };
-    device::run(&args.command, executor, &mut io::stdout().lock()).map_err(|error| match error {
+    device::run(&args.command, executor, &mut print::out()).map_err(|error| match error {
         DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Error::Output(source),
         error => Error::Failed(error.to_string()),
     })

@@ -9,7 +9,7 @@ use super::{Error, RunArgs, print};
 use crate::{
     config::{self, Config, Overrides},
     logging,
-    supervisor::{End, Gateway, StartError},
+    supervisor::{End, Gateway, Source, StartError},
 };
 
 /// Runs the gateway until it is told to stop.
@@ -23,14 +23,13 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
     }
     let overrides = Overrides { lan: args.lan };
     let config = Config::load(&found.path, overrides)?;
-    let log = logging::Config { format: args.log.log_format.unwrap_or(config.log.format), ..config.log };
-    logging::start(log, args.log.log_level)?;
+    let log = logging::start(config.log, args.log.log_level, args.log.log_format)?;
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
-    let gateway = Gateway::start(&config, Some((found.path, overrides))).map_err(start_error)?;
+    let gateway = Gateway::start(&config, Some(Source { path: found.path, overrides, log })).map_err(start_error)?;
     let end = runtime.block_on(gateway.run(std::future::pending()));
     match end {
         Ok(End::Stopped) => Ok(()),

@@ -4,10 +4,7 @@ use tidegate_protocol::{DeviceId, Topic, topic::LaneTopic};
 
 use super::{connection::Connection, worker::Worker};
 use crate::{
-    session::mqtt::{
-        Downlink, QoS,
-        index::{Match, SubscriberId},
-    },
+    session::mqtt::{Downlink, Match, QoS, SubscriberId},
     spool::{Kind, Lane, Record},
 };
 

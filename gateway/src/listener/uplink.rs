@@ -4,11 +4,7 @@ use super::{connection::Connection, login, worker::Worker};
 use crate::{
     auth::Login,
     pipeline,
-    session::mqtt::{
-        Filter, Publish, QoS, Refusal, Version,
-        index::{IndexError, SubscriberId},
-    },
-    session::mqtt::Uplink,
+    session::mqtt::{Filter, IndexError, Publish, QoS, Refusal, SubscriberId, Uplink, Version},
     spool::{Lane, Offset, Position, Protocol, Unavailable},
 };
 
@@ -30,8 +26,10 @@ pub(crate) async fn drain(worker: &Rc<Worker>, connection: &Rc<Connection>) {
                 }
             };
         }
+        let held_back = !connection.wants_bytes();
         worker.flush(connection);
-        going &= asked;
+        // What was sent has made room, and the session may go on with what it had read.
+        going &= asked || (held_back && connection.wants_bytes());
     }
     for (lane, offset) in Lane::ALL.into_iter().zip(stored.0) {
         if let Some(offset) = offset {

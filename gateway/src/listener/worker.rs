@@ -27,7 +27,7 @@ use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
     pipeline::Pipeline,
-    session::mqtt::{SubscriptionIndex, index::SubscriberId},
+    session::mqtt::{SubscriberId, SubscriptionIndex},
     spool::{Durable, Lane, Offset, Reader},
 };
 
@@ -310,14 +310,12 @@ impl Worker {
     async fn drain(&self) {
         self.draining.set(true);
         let until_ms = self.shared.clock.now_ms().saturating_add(DRAIN_MS_MAX);
+        for connection in self.all() {
+            connection.session.borrow_mut().handle_shutdown(self.shared.clock.now_ms());
+            self.flush(&connection);
+            connection.wake();
+        }
         loop {
-            for connection in self.all() {
-                if connection.session.borrow().receipts_pending() == 0 {
-                    connection.session.borrow_mut().handle_shutdown(self.shared.clock.now_ms());
-                    self.flush(&connection);
-                    connection.wake();
-                }
-            }
             if self.connections.borrow().is_empty() || self.shared.clock.now_ms() >= until_ms {
                 return;
             }

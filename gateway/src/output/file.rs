@@ -96,8 +96,8 @@ fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("readings-")?.strip_suffix(".jsonl")?.parse().ok());
-        numbers.extend(number);
+        let digits = name.to_str().and_then(|name| name.strip_prefix("readings-")?.strip_suffix(".jsonl"));
+        numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
     }
     numbers.sort_unstable();
     Ok(numbers)

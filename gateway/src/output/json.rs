@@ -47,13 +47,6 @@ pub(crate) fn push_plain(line: &mut String, name: &str, value: impl std::fmt::Di
     push_display(line, format_args!("{value}"));
 }
 
-/// Appends `value`, which needs no escapes, in quotes.
-pub(crate) fn push_quoted(line: &mut String, value: std::fmt::Arguments<'_>) {
-    line.push('"');
-    push_display(line, value);
-    line.push('"');
-}
-
 fn push_display(line: &mut String, value: std::fmt::Arguments<'_>) {
     // Writing into a String does not fail.
     let _infallible = line.write_fmt(value);

@@ -6,7 +6,7 @@ use tidegate_protocol::{Reading, Value};
 use super::{Item, Part, json};
 use crate::{
     normalise::{Content, Message},
-    spool::{Lost, LostCause, Uid},
+    spool::{Lost, LostCause},
 };
 
 /// Appends a JSON line for each reading of `item`; one line for what has no readings.
@@ -28,13 +28,13 @@ pub(super) fn push(lines: &mut String, item: &Item<'_>) {
 fn push_reading(lines: &mut String, item: &Item<'_>, message: &Message<'_>, reading: &Reading, index: usize) {
     open(lines, item);
     let device = message.device.as_str();
-    match (reading.boot, reading.sequence) {
-        (Some(boot), Some(sequence)) => {
-            json::push_name(lines, "uid");
-            json::push_quoted(lines, format_args!("{device}/{boot}/{sequence}"));
-        }
-        _ => push_made_uid(lines, item, index),
-    }
+    // The record's uid is only made where the reading has no numbers of its own.
+    let record_uid = if reading.numbers().is_some() { String::new() } else { item.record.uid_text() };
+    json::push_name(lines, "uid");
+    lines.push('"');
+    // Writing into a String does not fail.
+    let _infallible = message.write_reading_uid(&record_uid, index, lines);
+    lines.push('"');
     push_head(lines, item, device, Some(message));
     if let Some(boot) = reading.boot {
         json::push_plain(lines, "boot", boot);
@@ -73,7 +73,7 @@ fn push_values(lines: &mut String, reading: &Reading) {
 fn push_raw(lines: &mut String, item: &Item<'_>, message: Option<&Message<'_>>) {
     open(lines, item);
     let envelope = &item.record.envelope;
-    push_made_uid(lines, item, 0);
+    json::push_text(lines, "uid", &item.record.uid_text());
     let device = message.map_or(envelope.device, |message| message.device.as_str());
     push_head(lines, item, device, message);
     push_times(lines, item, envelope.ts_dev);
@@ -95,11 +95,10 @@ fn push_gap(lines: &mut String, item: &Item<'_>) {
     open(lines, item);
     json::push_text(lines, "kind", "gap");
     json::push_text(lines, "device", item.record.envelope.device);
-    if let Some(gap) = item.record.gap() {
-        json::push_plain(lines, "from", gap.from);
-        json::push_plain(lines, "to", gap.to);
-        json::push_plain(lines, "count", gap.count);
-        json::push_text(lines, "reason", gap.reason.as_str());
+    // The spool writes the summary of a gap as JSON.
+    if let Ok(summary) = str::from_utf8(item.record.payload) {
+        json::push_name(lines, "gap");
+        lines.push_str(summary);
     }
     json::push_plain(lines, "ts_gw", item.record.envelope.ts_gw);
     close(lines);
@@ -123,16 +122,6 @@ fn open(lines: &mut String, item: &Item<'_>) {
 
 fn close(lines: &mut String) {
     lines.push_str("}\n");
-}
-
-/// The uid that the gateway makes for what the device did not number; readings of one record count on.
-fn push_made_uid(lines: &mut String, item: &Item<'_>, index: usize) {
-    let uid = item.record.uid_text();
-    json::push_name(lines, "uid");
-    match item.record.envelope.uid {
-        Uid::Gateway if index > 0 => json::push_quoted(lines, format_args!("{uid}.{index}")),
-        _ => json::push_quoted(lines, format_args!("{uid}")),
-    }
 }
 
 fn push_head(lines: &mut String, item: &Item<'_>, device: &str, message: Option<&Message<'_>>) {

@@ -18,7 +18,7 @@ mod line;
 #[derive(Debug)]
 pub struct Item<'a> {
     /// As the spool holds it.
-    pub record: Record<'a>,
+    pub record: &'a Record<'a>,
     /// What it says.
     pub part: Part<'a>,
 }
