@@ -5,8 +5,8 @@
 //! then decide on topics without looking anywhere else. Changes go to `state.db` first, then into the snapshot,
 //! then to whoever asked by [`Registry::on_change`], so that sessions of a revoked login end at once.
 //!
-//! **Invariant:** only [`store`] names the database, and nothing but [`store`] and [`registry`] does I/O; filters,
-//! rights, credentials and the throttle are pure and take the time as an argument.
+//! **Invariant:** only `store` names the database, and nothing but `store` does I/O; filters, rights, credentials, notes
+//! and the throttle are pure and take the time as an argument.
 
 mod acl;
 mod change;

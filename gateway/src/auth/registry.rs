@@ -148,6 +148,13 @@ impl Registry {
         self.inner.snapshot.load().holds(login)
     }
 
+    /// Whether `device` has a login of its own that is disabled: then nobody publishes on its behalf either. For whoever
+    /// is given a [`super::Publish`] whose device is not the login's own.
+    #[must_use]
+    pub fn is_disabled(&self, device: &DeviceId) -> bool {
+        self.inner.snapshot.load().get(device.as_str()).is_some_and(|entry| !entry.enabled)
+    }
+
     /// The change number: moves after every change of any login. One atomic load.
     #[must_use]
     pub fn changes(&self) -> u64 {
