@@ -21,8 +21,8 @@ use credentials_file::CredentialsFile;
 
 /// Add devices, applications and clients, look at them, revoke them.
 ///
-/// A change counts at once, also in a gateway that is running: a login that is disabled, removed or given another
-/// secret loses its connections.
+/// A change counts at once, also in a gateway that is running: a login that is disabled, removed or given
+/// another secret loses its connections.
 #[derive(Debug, clap::Subcommand)]
 pub enum DeviceArgs {
     /// Add a device, an application or a client, or many devices at once
@@ -144,8 +144,8 @@ pub enum DeviceCliError<E: std::error::Error> {
     },
 }
 
-/// Carries out `args` by way of `executor`, which takes a command to the registry, and prints to `out`. A password is read
-/// from standard input.
+/// Carries out `args` by way of `executor`, which takes a command to the registry, and prints to `out`. A
+/// password is read from standard input.
 ///
 /// # Errors
 /// [`DeviceCliError`].

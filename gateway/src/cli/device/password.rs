@@ -1,4 +1,5 @@
-//! A person's password: asked for twice without showing it, or read as one line where nobody sits at a terminal.
+//! A person's password: asked for twice without showing it, or read as one line where nobody sits at a
+//! terminal.
 
 use std::io::{self, BufRead, ErrorKind, IsTerminal as _, Write as _};
 
