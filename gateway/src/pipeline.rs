@@ -106,6 +106,9 @@ impl Pipeline {
 
     fn try_accept(&self, login: &Login, publish: &Publish<'_>) -> Result<Position, Refusal> {
         let granted = login.may_publish(publish.topic)?;
+        if granted.device != login.device && self.registry.is_disabled(&granted.device) {
+            return Err(Denied::Foreign.into());
+        }
         let input = Input {
             device: &granted.device,
             topic: granted.topic,

@@ -228,7 +228,8 @@ impl Gateway {
                 () = self.failed.notified() => break,
                 _ = hangup.recv() => self.reload(),
                 _ = flush.tick() => {
-                    if self.registry.flush().is_err() || self.workers.has_ended() {
+                    self.flush_registry().await;
+                    if self.failure().is_some() {
                         break;
                     }
                 }
@@ -241,6 +242,14 @@ impl Gateway {
         match self.reloader.reload() {
             Ok(()) => tracing::info!("configuration reloaded"),
             Err(error) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+        }
+    }
+
+    async fn flush_registry(&self) {
+        let registry = self.registry.clone();
+        // A failure that is not passing is found by `failure`.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || registry.flush()).await {
+            tracing::warn!(%error, "what was noted about devices is not written down yet");
         }
     }
 
@@ -269,7 +278,7 @@ impl Gateway {
             return End::Failed(failure.unwrap_or_else(|| error.to_string()));
         }
         if let Err(error) = self.registry.flush() {
-            return End::Failed(failure.unwrap_or_else(|| error.to_string()));
+            tracing::warn!(%error, "what was noted about devices last is not written down");
         }
         match failure {
             Some(failure) => End::Failed(failure),

@@ -1,6 +1,6 @@
 use std::{
     rc::Rc,
-    sync::PoisonError,
+    sync::{MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use super::{
     worker::{Request, Worker},
 };
 use crate::{
-    auth::{Attempt, Login},
+    auth::{Attempt, Login, Throttle},
     session::mqtt::{Accepted, Connect, Refusal},
 };
 
@@ -32,6 +32,7 @@ pub(crate) async fn log_in(worker: &Rc<Worker>, connection: &Rc<Connection>, con
     connection.session.borrow_mut().handle_login(answer, worker.shared.clock.now_ms());
 }
 
+/// Who proves who it is always comes in: somebody who guesses passwords behind the same address shuts nobody out.
 async fn authenticate(
     worker: &Rc<Worker>,
     connection: &Connection,
@@ -39,10 +40,6 @@ async fn authenticate(
 ) -> Result<Login, Refusal> {
     let shared = &worker.shared;
     let (address, now_ms) = (connection.peer.ip(), shared.clock.now_ms());
-    let mut throttle = shared.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-    if !throttle.permits(address, now_ms) {
-        return Err(Refusal::RateExceeded);
-    }
     let user = connect.user.as_deref();
     let attempt = match &connect.password {
         None if shared.config.anonymous => {
@@ -53,21 +50,33 @@ async fn authenticate(
             shared.registry.authenticate(user.unwrap_or_default(), password, &connect.client_id, now_ms)
         }
     };
-    drop(throttle);
     let login = match attempt {
-        Attempt::Accepted(login) => Some(login),
-        Attempt::Refused => None,
+        Attempt::Accepted(login) => return Ok(login),
         Attempt::Busy => return Err(Refusal::Busy),
+        Attempt::Refused => None,
         Attempt::Person(check) => {
-            tokio::task::spawn_blocking(move || check.verify()).await.map_err(|_| Refusal::Unavailable)?
+            // A check costs a core's time: it is paid for before, and given back to who was right.
+            let mut throttle = throttle(worker);
+            if !throttle.permits(address, now_ms) {
+                return Err(Refusal::RateExceeded);
+            }
+            throttle.note_failure(address, now_ms);
+            drop(throttle);
+            let checking = tokio::task::spawn_blocking(move || check.verify());
+            checking.await.map_err(|_| Refusal::Unavailable)?
         }
     };
-    login.ok_or_else(|| {
-        let mut throttle = shared.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.note_failure(address, now_ms);
-        shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
-        Refusal::BadCredentials
-    })
+    if let Some(login) = login {
+        self::throttle(worker).forgive_one(address, now_ms);
+        return Ok(login);
+    }
+    shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
+    let may_go_on = throttle(worker).note_failure(address, now_ms);
+    Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
+}
+
+fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
+    worker.shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Claims the client id for an authenticated client, and waits for the session that held it before.
