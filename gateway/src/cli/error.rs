@@ -2,6 +2,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
+use super::device::DeviceCliError;
 use crate::{config::ConfigError, logging::LoggingError};
 
 /// Exit code of a command that failed for no reason below.
@@ -31,6 +32,9 @@ pub enum Error {
     /// Standard output.
     #[error("cannot write to standard output ({0})")]
     Output(#[from] io::Error),
+    /// The arguments make no sense together; the text says why.
+    #[error("{0}")]
+    Usage(String),
     /// Something that the command needs cannot be made; the text says what, why, and what to do.
     #[error("{0}")]
     CannotCreate(String),
@@ -56,6 +60,7 @@ impl Error {
             Self::Config(_) | Self::Logging(_) => EXIT_CONFIG,
             Self::Output(_) if self.is_quiet() => 0,
             Self::Output(_) | Self::Disk(_) => EXIT_IO,
+            Self::Usage(_) => EXIT_USAGE,
             Self::CannotCreate(_) => EXIT_CANNOT_CREATE,
             Self::Damaged(_) => EXIT_DATA,
             Self::Unavailable(_) => EXIT_UNAVAILABLE,
@@ -67,5 +72,21 @@ impl Error {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl<E: std::error::Error> From<DeviceCliError<E>> for Error {
+    fn from(error: DeviceCliError<E>) -> Self {
+        match error {
+            DeviceCliError::Usage(text) => Self::Usage(text),
+            DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Self::Output(source)
+            }
+            DeviceCliError::Io { what, source } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Self::CannotCreate(format!("{what}: {source}"))
+            }
+            DeviceCliError::Io { what, source } => Self::Disk(format!("{what}: {source}")),
+            DeviceCliError::Registry(_) | DeviceCliError::Answer => Self::Failed(error.to_string()),
+        }
     }
 }

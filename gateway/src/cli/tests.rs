@@ -123,6 +123,20 @@ fn a_reader_that_has_gone_away_is_no_failure() {
 }
 
 #[test]
+fn errors_of_device_commands_keep_their_meaning() {
+    let io = |kind: std::io::ErrorKind| device::DeviceCliError::<std::fmt::Error>::Io {
+        what: "x".to_owned(),
+        source: kind.into(),
+    };
+    let code = |error: device::DeviceCliError<std::fmt::Error>| Error::from(error).exit_code();
+    assert_eq!(code(io(std::io::ErrorKind::BrokenPipe)), 0);
+    assert_eq!(code(io(std::io::ErrorKind::AlreadyExists)), EXIT_CANNOT_CREATE);
+    assert_eq!(code(io(std::io::ErrorKind::StorageFull)), EXIT_IO);
+    assert_eq!(code(device::DeviceCliError::Usage("x".to_owned())), EXIT_USAGE);
+    assert_eq!(code(device::DeviceCliError::Registry(std::fmt::Error)), EXIT_FAILED);
+}
+
+#[test]
 fn a_wrong_configuration_ends_with_78() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tidegate.toml");

@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue, Deserializer},
 };
 
-use super::error::{Fault, place};
+use super::error::Fault;
 
 /// Faults in keys and types that one reading tells.
 pub(super) const FAULTS_MAX: usize = 20;
@@ -68,8 +68,8 @@ impl<'i> Document<'i> {
         let not_tables = |at| {
             self.fault_at(
                 at,
-                format!("`{name}` is not a list of sections"),
-                format!("write `[[{name}]]` above each"),
+                &format!("`{name}` is not a list of sections"),
+                &format!("write `[[{name}]]` above each"),
             )
         };
         let array = value.get_ref().as_array().ok_or_else(|| not_tables(value.span()))?;
@@ -101,7 +101,7 @@ impl<'i> Document<'i> {
                 None => None,
             };
         }
-        self.fault_at(at, finding.wrong, finding.instead)
+        self.fault_at(at, &finding.wrong, &finding.instead)
     }
 
     /// A fault at every 0 in the section at `path`: a limit of nothing lets nothing through.
@@ -112,15 +112,12 @@ impl<'i> Document<'i> {
         }
         let values = section.into_iter().flat_map(|table| table.values());
         let zeros = values.filter(|value| value.get_ref().as_integer().is_some_and(|n| n.as_str() == "0"));
-        let instead = || "write 1 or more, or leave the key out for its default".to_owned();
-        zeros
-            .map(|value| self.fault_at(value.span(), "0 lets nothing through".to_owned(), instead()))
-            .collect()
+        let instead = "write 1 or more, or leave the key out for its default";
+        zeros.map(|value| self.fault_at(value.span(), "0 lets nothing through", instead)).collect()
     }
 
-    fn fault_at(&self, at: Range<usize>, wrong: String, instead: String) -> Fault {
-        let (line, column) = place(self.text, at.start);
-        Fault { line, column, wrong, instead }
+    fn fault_at(&self, at: Range<usize>, wrong: &str, instead: &str) -> Fault {
+        Fault::new(self.text, at.start, wrong, instead)
     }
 }
 
@@ -134,8 +131,8 @@ impl Entry<'_, '_> {
             Some((kind, _)) => Ok(kind),
             None => Err(self.document.fault_at(
                 self.at.clone(),
-                "this section has no `type`".to_owned(),
-                format!("add `type = {known}`"),
+                "this section has no `type`",
+                &format!("add `type = {known}`"),
             )),
         }
     }
@@ -146,7 +143,7 @@ impl Entry<'_, '_> {
             Some((word, at)) => (word.as_str(), at.clone()),
             None => ("", self.at.clone()),
         };
-        self.document.fault_at(at, format!("`{word}` is no type known here"), format!("write {known}"))
+        self.document.fault_at(at, &format!("`{word}` is no type known here"), &format!("write {known}"))
     }
 
     /// # Errors
@@ -215,7 +212,6 @@ fn holds_tables(value: &DeValue<'_>) -> bool {
 }
 
 fn fault(text: &str, error: &toml::de::Error) -> Fault {
-    let (line, column) = place(text, error.span().map_or(0, |span| span.start));
     let (wrong, instead) = super::wording::reword(error.message());
-    Fault { line, column, wrong, instead }
+    Fault::new(text, error.span().map_or(0, |span| span.start), &wrong, &instead)
 }

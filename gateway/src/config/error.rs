@@ -34,6 +34,26 @@ pub struct Fault {
     pub instead: String,
 }
 
+/// Characters of a [`Fault`]'s `wrong` and of its `instead`: what stands in a file may be of any length.
+pub const FAULT_CHARS_MAX: usize = 300;
+
+impl Fault {
+    /// The fault at the byte `offset` of `text`.
+    pub(super) fn new(text: &str, offset: usize, wrong: &str, instead: &str) -> Self {
+        let (line, column) = place(text, offset);
+        Self { line, column, wrong: shortened(wrong), instead: shortened(instead) }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(FAULT_CHARS_MAX - 1) {
+        Some((end, last)) if end + last.len_utf8() < text.len() => {
+            text.get(..end).unwrap_or(text).to_owned() + "…"
+        }
+        _ => text.to_owned(),
+    }
+}
+
 impl ConfigError {
     pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
         Self { path: path.to_owned(), what: What::Unreadable(source) }
@@ -58,10 +78,8 @@ impl ConfigError {
     pub(super) fn not_utf8(path: &Path, bytes: &[u8], error: Utf8Error) -> Self {
         let before = bytes.get(..error.valid_up_to()).unwrap_or(bytes);
         let text = String::from_utf8_lossy(before);
-        let (line, column) = place(&text, text.len());
-        let wrong = "a byte here is not UTF-8".to_owned();
-        let instead = "save the file as UTF-8".to_owned();
-        Self::faulty(path, vec![Fault { line, column, wrong, instead }])
+        let fault = Fault::new(&text, text.len(), "a byte here is not UTF-8", "save the file as UTF-8");
+        Self::faulty(path, vec![fault])
     }
 
     /// What is wrong inside the file, in the order of the text; empty when the file itself is the trouble.
@@ -75,7 +93,7 @@ impl ConfigError {
 }
 
 /// Line and column, both from 1, of the byte `offset` of `text`.
-pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+fn place(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let line_text = before.rsplit('\n').next().unwrap_or(before);

@@ -31,7 +31,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 pub(crate) use self::find::create;
 pub use self::{
     check::{CONTROL_PATH_BYTES_MAX, OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
-    error::{ConfigError, Fault},
+    error::{ConfigError, FAULT_CHARS_MAX, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},

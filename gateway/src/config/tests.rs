@@ -315,3 +315,42 @@ fn the_file_is_found_or_made() {
     assert_eq!(fs::read_to_string(&path).unwrap(), Config::example());
     assert_eq!(find(None, dir.path()).unwrap(), path);
 }
+
+#[test]
+fn odd_texts_are_read_or_refused_but_never_more() {
+    let deep = format!("a = {}", "[".repeat(1_000_000));
+    let dotted = format!("[{}]", "a.".repeat(300_000) + "a");
+    let inline = format!("a = {}", "{ a = ".repeat(150_000));
+    for text in [
+        deep.as_str(),
+        &dotted,
+        &inline,
+        "[mqtt]\n[mqtt]\n",
+        "output = [[]]",
+        "route = [5]",
+        "[[mqtt]]\n",
+        "\0",
+    ] {
+        let faults = Config::parse(text, Overrides::default()).unwrap_err();
+        assert!(!faults.is_empty());
+        assert!(faults.iter().all(|fault| fault.to_string().len() < 1000), "{}", faults[0].line);
+    }
+    for text in ["\u{feff}lan = false\n", "lan = false\r\n[mqtt]\r\nport = 1883\r\n", "\tlan = false # é\n"]
+    {
+        assert_eq!(Config::parse(text, Overrides::default()), Ok(Config::default()), "{text:?}");
+    }
+}
+
+#[test]
+fn a_fault_is_told_in_a_line_of_limited_length() {
+    let long = "é".repeat(10_000);
+    for text in [format!("\"{long}\" = 1"), format!("data = 1\nlog.level = \"{long}\"")] {
+        for fault in Config::parse(&text, Overrides::default()).unwrap_err() {
+            assert!(fault.wrong.chars().count() <= FAULT_CHARS_MAX, "{}", fault.wrong);
+            assert!(fault.instead.chars().count() <= FAULT_CHARS_MAX, "{}", fault.instead);
+        }
+    }
+    let (fits, longer) = ("x".repeat(FAULT_CHARS_MAX), "x".repeat(FAULT_CHARS_MAX + 1));
+    assert_eq!(Fault::new("", 0, &fits, "").wrong, fits);
+    assert_eq!(Fault::new("", 0, &longer, "").wrong, "x".repeat(FAULT_CHARS_MAX - 1) + "…");
+}
