@@ -5,8 +5,10 @@
 //! the spool, then the bridges deliver what is left.
 
 use std::{
+    fs::{self, DirBuilder, File},
     io,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,6 +24,7 @@ use tokio::{
 use crate::{
     auth::{self, Registry},
     bridge::Bridge,
+    cli::when::timestamp,
     clock::Clock,
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
@@ -35,6 +38,19 @@ use crate::{
 
 /// How often what the registry has noted is written down.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the gateway ended, in the data folder.
+const FAILURE_FILE: &str = "failure.txt";
+
+/// Leaves in the data folder, for `tidegate status` of the next start and for people, why the gateway ended.
+///
+/// # Errors
+/// The disk refuses, which after a failure of the disk is to be expected.
+pub fn leave_failure(data: &Path, reason: &str, wall_ms: u64) -> io::Result<()> {
+    let path = data.join(FAILURE_FILE);
+    fs::write(&path, format!("{}: {reason}\n", timestamp(wall_ms)))?;
+    File::open(&path)?.sync_all()
+}
 
 /// Why a gateway could not start.
 #[derive(Debug, Error)]
@@ -186,6 +202,7 @@ impl Gateway {
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
             reloader: Arc::clone(&reloader),
+            last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
         };
         let control = control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
         tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
@@ -288,7 +305,9 @@ impl Gateway {
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {
-    std::fs::create_dir_all(path).map_err(|source| StartError::Folder { path: path.to_owned(), source })
+    // Readings are nobody else's business.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StartError::Folder { path: path.to_owned(), source })
 }
 
 fn start_bridges(

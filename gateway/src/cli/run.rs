@@ -1,15 +1,13 @@
 //! `tidegate run`
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::path::Path;
 
 use super::{Error, RunArgs, print};
 use crate::{
+    clock::wall_ms,
     config::{self, Config, Overrides},
     logging,
-    supervisor::{End, Gateway, Source, StartError},
+    supervisor::{End, Gateway, Source, StartError, leave_failure},
 };
 
 /// Runs the gateway until it is told to stop.
@@ -34,7 +32,9 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
     match end {
         Ok(End::Stopped) => Ok(()),
         Ok(End::Failed(reason)) => {
-            leave_reason(&config.data, &reason);
+            if let Err(error) = leave_failure(&config.data, &reason, wall_ms()) {
+                tracing::error!(%error, "cannot leave the reason in the data folder");
+            }
             Err(Error::Disk(format!("{reason}; nothing is acknowledged that is not on disk; start the gateway again")))
         }
         Err(error) => Err(Error::Failed(format!("cannot wait for signals: {error}"))),
@@ -48,12 +48,6 @@ pub(super) fn start_error(error: StartError) -> Error {
         StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) => Error::Disk(error.to_string()),
         _ => Error::Failed(error.to_string()),
     }
-}
-
-/// Why the gateway ended, for the status page of the next one and for people. The disk may refuse.
-fn leave_reason(data: &Path, reason: &str) {
-    let path = data.join("failure.txt");
-    let _left = fs::write(&path, format!("{reason}\n")).and_then(|()| File::open(&path)?.sync_all()).is_ok();
 }
 
 /// Each connection takes a file descriptor: the soft limit is raised to what the system allows.

@@ -38,6 +38,8 @@ pub struct Services {
     pub bridges: Vec<bridge::Handle>,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
+    /// When and why the gateway ended by itself the last time it did.
+    pub last_failure: Option<String>,
 }
 
 /// The thread behind the control socket.

@@ -25,6 +25,8 @@ pub struct Status {
     pub oldest_unsent_ms: Option<u64>,
     /// Why the spool ends, if it does.
     pub failure: Option<String>,
+    /// When and why the gateway ended by itself the last time it did.
+    pub last_failure: Option<String>,
     /// The durable log.
     pub spool: SpoolStatus,
     /// The destinations.
@@ -125,6 +127,7 @@ pub(super) fn observe(services: &Services) -> Status {
         lost: spool.dropped.saturating_add(spool.lost),
         oldest_unsent_ms: outputs.iter().filter_map(|output| output.oldest_unsent_ms).max(),
         failure: spool.failure.as_ref().map(ToString::to_string),
+        last_failure: services.last_failure.clone(),
         outputs,
         connections: connections(services),
         spool: spool_status(&spool),
@@ -184,6 +187,9 @@ impl fmt::Display for Status {
         writeln!(f, "lost {}, {}", self.lost, Unsent(self.oldest_unsent_ms))?;
         if let Some(failure) = &self.failure {
             writeln!(f, "FAILED      {failure}")?;
+        }
+        if let Some(failure) = &self.last_failure {
+            writeln!(f, "last ended  {}", failure.trim_end())?;
         }
         let spool = &self.spool;
         let full = if spool.full { ", FULL: new readings are refused" } else { "" };
