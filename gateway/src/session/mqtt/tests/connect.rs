@@ -41,7 +41,7 @@ fn mqtt_5_is_told_what_there_is() {
     parts.keep_alive_s = 601;
     let properties = [
         &[0x11, 0, 0, 0, 0, 0x21, 1, 0, 0x24, 1, 0x25, 0, 0x27, 0, 4, 0, 0][..],
-        &[0x22, 0, 16, 0x29, 0, 0x2A, 0, 0x13, 2, 88],
+        &[0x22, 0, 8, 0x29, 0, 0x2A, 0, 0x13, 2, 88],
         &[&[0x12][..], &field(b"auto-1")].concat(),
     ]
     .concat();
