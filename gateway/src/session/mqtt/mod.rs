@@ -5,6 +5,7 @@
 //! - bytes read go to [`handle_bytes`](Session::handle_bytes), as long as [`wants_bytes`](Session::wants_bytes);
 //! - then [`poll_uplink`](Session::poll_uplink) until it has nothing, each uplink answered **before** the next one is
 //!   asked for, so that what follows a refused publish is not stored in front of its repetition;
+//! - a publish the spool has no room for at the moment is given back with [`handle_busy`](Session::handle_busy);
 //! - then [`poll_transmit`](Session::poll_transmit), and one write of what it gave. It makes room, so
 //!   `poll_uplink` may have something again;
 //! - [`handle_timeout`](Session::handle_timeout) when [`poll_timeout`](Session::poll_timeout) is due,
