@@ -148,7 +148,10 @@ fn check_will(will: WillPacket, version: Version, limits: &Limits) -> Result<Box
         return Err(Violation::new(Reason::TopicInvalid, "a will topic that is not acceptable"));
     }
     let property_bytes = will.properties.as_ref().map_or(0, |properties| properties.bytes());
-    if will.topic.len() + will.payload.len() + property_bytes > limits.will_bytes_max {
+    let pairs = will.properties.as_ref().map_or(0, |properties| properties.user.len());
+    if pairs > limits.user_properties_max
+        || will.topic.len() + will.payload.len() + property_bytes > limits.will_bytes_max
+    {
         return Err(Violation::new(Reason::QuotaExceeded, "a will beyond the limit"));
     }
     if will.properties.as_ref().is_some_and(|properties| properties.is_text)

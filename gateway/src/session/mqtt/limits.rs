@@ -30,7 +30,7 @@ pub struct Limits {
     pub topic_levels_max: usize,
     /// Aliases an MQTT 5 client may set for its topics.
     pub topic_aliases_max: u16,
-    /// User properties of one publish.
+    /// User properties of one publish or will.
     pub user_properties_max: usize,
     /// A client id.
     pub client_id_bytes_max: usize,

@@ -24,7 +24,7 @@ mod end;
 pub mod fuzz;
 mod held;
 mod incoming;
-mod index;
+pub mod index;
 mod keepalive;
 mod limits;
 mod publish;

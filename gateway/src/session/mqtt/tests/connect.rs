@@ -307,6 +307,11 @@ fn a_will_that_is_not_acceptable() {
     }
     assert_eq!(v5(0, &[], "w", &[0; 4_096]), 0x97, "too large");
     assert_eq!(v5(0, &[], "w", &[0; 4_095]), 0);
+    assert_eq!(
+        answer(Version::V5, 0, &b"\x26\0\0\0\0".repeat(33), "w", b""),
+        0x97,
+        "too many user properties"
+    );
     assert_eq!(v5(0, b"\x01\x01", "w", b"\xFF"), 0x99, "not the text it says it is");
     assert_eq!(answer(Version::V311, 0b11_0000, &[], "w", b""), 0, "3.1.1 cannot be told");
 }
