@@ -306,3 +306,19 @@ const fn qos_of(qos: WireQoS) -> QoS {
         WireQoS::ExactlyOnce => QoS::ExactlyOnce,
     }
 }
+
+/// Reads what the gateway sent with the codec's own eyes: the number of frames, and nothing may be left over.
+#[cfg(test)]
+pub(super) fn read_back(version: Version, bytes: &[u8]) -> Result<usize, String> {
+    let mut bytes = BytesMut::from(bytes);
+    let mut frames = 0;
+    while !bytes.is_empty() {
+        let frame = match version {
+            Version::V311 => v3::Codec::new(0).decode(&mut bytes).map(|frame| frame.map(drop)),
+            Version::V5 => v5::Codec::new(0, 0).decode(&mut bytes).map(|frame| frame.map(drop)),
+        };
+        frame.map_err(|error| error.to_string())?.ok_or("half a frame")?;
+        frames += 1;
+    }
+    Ok(frames)
+}
