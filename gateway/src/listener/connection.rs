@@ -11,7 +11,7 @@ use tokio::{io::Interest, net::TcpStream, sync::oneshot};
 
 use crate::{
     auth::Login,
-    session::mqtt::{Publish, Session},
+    session::mqtt::Session,
 };
 
 /// Bytes of answers that a peer may leave unread before its connection is closed.
@@ -24,8 +24,6 @@ pub(crate) struct Connection {
     pub(crate) session: RefCell<Session>,
     pub(crate) login: RefCell<Option<Login>>,
     pub(crate) client_id: RefCell<Option<Box<str>>>,
-    /// A publish that found the spool's pending commit full; it goes first when there is room.
-    pub(crate) stalled: RefCell<Option<Publish>>,
     /// Which QoS this session has published with, as the registry was told.
     pub(crate) noted_qos: Cell<[bool; 2]>,
     /// The client speaks MQTT 5 and can be told of refusals.
@@ -56,7 +54,6 @@ impl Connection {
             session: RefCell::new(session),
             login: RefCell::new(None),
             client_id: RefCell::new(None),
-            stalled: RefCell::new(None),
             noted_qos: Cell::new([false; 2]),
             is_v5: Cell::new(false),
             successor: RefCell::new(None),
@@ -90,7 +87,7 @@ impl Connection {
 
     /// Whether the next bytes from the socket can be handled.
     pub(crate) fn wants_bytes(&self) -> bool {
-        self.stalled.borrow().is_none() && self.session.borrow().wants_bytes()
+        self.session.borrow().wants_bytes()
     }
 
     /// Makes the connection's task run, from elsewhere on the same thread.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{
@@ -17,6 +18,8 @@ use crate::session::mqtt::{Limits, Session};
 
 /// Connections that the kernel keeps before they are accepted.
 const BACKLOG_MAX: i32 = 1024;
+/// Silence after which the kernel asks whether the peer is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Full reads that one connection gets before the others have their turn.
 const READS_MAX: usize = 4;
 
@@ -75,7 +78,9 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     }
     worker.make_room_before_login();
     // Small answers must not wait for the peer's delayed TCP acknowledgements.
-    if stream.set_nodelay(true).is_err() {
+    // A peer that has vanished without a word is found by the kernel.
+    let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE);
+    if stream.set_nodelay(true).is_err() || SockRef::from(&stream).set_tcp_keepalive(&keep_alive).is_err() {
         return;
     }
     let session = Session::new(Arc::clone(&config.limits), worker.shared.clock.now_ms());

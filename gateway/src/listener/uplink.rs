@@ -11,25 +11,22 @@ use crate::{
 /// Answers all that a session asks for, and sends what it has to say.
 pub(crate) async fn drain(worker: &Rc<Worker>, connection: &Rc<Connection>) {
     let mut stored = LastStored::default();
-    let stalled = connection.stalled.borrow_mut().take();
-    let mut going = stalled.is_none_or(|publish| store(worker, connection, publish, &mut stored));
-    while going {
+    loop {
         let mut asked = false;
-        while going {
+        loop {
             let Some(uplink) = connection.session.borrow_mut().poll_uplink() else { break };
             asked = true;
-            going = match uplink {
-                Uplink::Publish(publish) => store(worker, connection, publish, &mut stored),
-                other => {
-                    answer(worker, connection, other).await;
-                    true
-                }
-            };
+            match uplink {
+                Uplink::Publish(publish) => store(worker, connection, &publish, &mut stored),
+                other => answer(worker, connection, other).await,
+            }
         }
         let held_back = !connection.wants_bytes();
         worker.flush(connection);
         // What was sent has made room, and the session may go on with what it had read.
-        going &= asked || (held_back && connection.wants_bytes());
+        if !asked && !(held_back && connection.wants_bytes()) {
+            break;
+        }
     }
     for (lane, offset) in Lane::ALL.into_iter().zip(stored.0) {
         if let Some(offset) = offset {
@@ -84,26 +81,39 @@ async fn answer(worker: &Rc<Worker>, connection: &Rc<Connection>, uplink: Uplink
     }
 }
 
-/// Hands one publish to the pipeline; false when it has to wait for the writer.
-fn store(worker: &Worker, connection: &Rc<Connection>, publish: Publish, stored: &mut LastStored) -> bool {
+/// Hands one publish to the pipeline and tells the session what came of it.
+fn store(worker: &Worker, connection: &Rc<Connection>, publish: &Publish, stored: &mut LastStored) {
     let login = connection.login.borrow();
-    let Some(login) = login.as_ref() else { return true };
-    let answer = match accept(worker, connection, login, &publish) {
+    let Some(login) = login.as_ref() else { return };
+    let answer = match accept(worker, connection, login, publish) {
         Ok(position) => {
             stored.note(position);
             Ok(position)
         }
-        Err(pipeline::Refusal::Unavailable(Unavailable::Busy)) => {
-            *connection.stalled.borrow_mut() = Some(publish);
-            worker.stalled.borrow_mut().push(Rc::clone(connection));
-            return false;
+        Err(pipeline::Refusal::Unavailable(reason)) if waits(connection, reason) => {
+            connection.session.borrow_mut().handle_busy(publish, worker.shared.clock.now_ms());
+            worker.held.borrow_mut().push(Rc::clone(connection));
+            return;
         }
         Err(pipeline::Refusal::Denied(_)) => Err(Refusal::NotAuthorized),
         Err(pipeline::Refusal::Reject(_)) => Err(Refusal::PayloadFormatInvalid),
-        Err(pipeline::Refusal::Unavailable(_)) => Err(Refusal::QuotaExceeded),
+        Err(pipeline::Refusal::Unavailable(Unavailable::TooLarge)) => Err(Refusal::BeyondLimit),
+        Err(pipeline::Refusal::Unavailable(Unavailable::Full | Unavailable::RejectsFull)) => {
+            Err(Refusal::QuotaExceeded)
+        }
+        Err(pipeline::Refusal::Unavailable(_)) => Err(Refusal::Unavailable),
     };
     connection.session.borrow_mut().handle_stored(publish.receipt, answer);
-    true
+}
+
+/// Whether the publish is kept for another try: the writer is behind, or the client's version has no word for a full
+/// disk.
+fn waits(connection: &Connection, reason: Unavailable) -> bool {
+    match reason {
+        Unavailable::Busy => true,
+        Unavailable::Full | Unavailable::RejectsFull => !connection.is_v5.get(),
+        Unavailable::Poisoned | Unavailable::Closed | Unavailable::TooLarge => false,
+    }
 }
 
 /// MQTT 3.1.1 has no word for a payload that can never be accepted: that it was refused is stored in its place.

@@ -158,8 +158,8 @@ pub(crate) struct Worker {
     pub(crate) subscriptions: RefCell<SubscriptionIndex>,
     /// Where the subscribers of this worker read on; none while there are no subscriptions.
     pub(crate) readers: RefCell<Option<[Reader; 2]>>,
-    /// Connections whose publish waits for the writer to take what is pending.
-    pub(crate) stalled: RefCell<Vec<Rc<Connection>>>,
+    /// Connections whose session holds a publish back until there is room.
+    pub(crate) held: RefCell<Vec<Rc<Connection>>>,
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     pub(crate) write_buffer: RefCell<Vec<u8>>,
     pub(crate) draining: Cell<bool>,
@@ -185,7 +185,7 @@ impl Worker {
             connections: RefCell::default(),
             subscriptions: RefCell::default(),
             readers: RefCell::default(),
-            stalled: RefCell::default(),
+            held: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES_MAX]),
             write_buffer: RefCell::default(),
             draining: Cell::new(false),
@@ -215,8 +215,10 @@ impl Worker {
         spool.watermark().on_commit(Box::new(move || wake.notify_one()));
         loop {
             committed.notified().await;
-            self.settle(&spool.watermark().durable());
-            for connection in self.stalled.take() {
+            let durable = spool.watermark().durable();
+            self.settle(&durable);
+            for connection in self.held.take() {
+                connection.session.borrow_mut().handle_durable(&durable);
                 connection.wake();
             }
             while downlink::deliver(&self) {
