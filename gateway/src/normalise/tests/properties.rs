@@ -7,14 +7,16 @@ fn name() -> impl Strategy<Value = Name> {
     "[A-Za-z_][A-Za-z0-9_]{0,31}".prop_filter_map("reserved", |text| Name::new(&text).ok())
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn number_or_boolean() -> impl Strategy<Value = Value> {
     prop_oneof![
-        prop::num::f64::NORMAL.prop_map(Value::Number),
         prop::num::f64::ANY.prop_filter("finite", |n| n.is_finite()).prop_map(Value::Number),
         (-10_000i32..10_000).prop_map(|n| Value::Number(f64::from(n) / 100.0)),
         any::<bool>().prop_map(Value::Boolean),
-        "\\PC{0,16}".prop_map(|text| Value::text(&text).unwrap()),
     ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![3 => number_or_boolean(), 1 => "\\PC{0,16}".prop_map(|text| Value::text(&text).unwrap())]
 }
 
 fn unit() -> impl Strategy<Value = Option<Unit>> {
@@ -102,8 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_body_reads_back_as_the_same(value in value()) {
-        prop_assume!(!matches!(value, Value::Text(_)));
+    fn a_text_body_reads_back_as_the_same(value in number_or_boolean()) {
         let payload = format!("sensor_1,{value}");
         let none = Routes::default();
         let message = normalise(&none, "telemetry", payload.as_bytes()).unwrap();
