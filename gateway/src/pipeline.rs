@@ -111,7 +111,7 @@ impl Pipeline {
         }
         let input = Input {
             device: &granted.device,
-            topic: granted.topic,
+            topic: publish.topic,
             payload: publish.payload,
             content_type: publish.content_type,
         };
@@ -122,7 +122,6 @@ impl Pipeline {
             return Err(Denied::Foreign.into());
         }
         let mut envelope = self.envelope(&granted.device, publish);
-        envelope.topic = granted.topic;
         if let Some((boot, sequence)) = message.numbers() {
             envelope.uid = Uid::Device { boot, sequence };
         }

@@ -81,11 +81,11 @@ fn publish(worker: &Worker, record: &Record<'_>, touched: &mut Touched) {
     }
 }
 
-/// `telemetry` from device D reaches subscribers as `telemetry/D`; other topics stay as sent.
+/// `telemetry` from device D, and what others send for it, reaches subscribers as `telemetry/D`; other topics stay as sent.
 fn own_topic(record: &Record<'_>) -> Option<LaneTopic> {
     let device = DeviceId::new(record.envelope.device).ok()?;
     match Topic::parse(record.envelope.topic) {
-        Ok(Topic::Own(lane)) => Some(LaneTopic::new(lane, &device)),
+        Ok(Topic::Own(lane) | Topic::Named { lane, path: "", .. }) => Some(LaneTopic::new(lane, &device)),
         _ => None,
     }
 }

@@ -51,3 +51,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Error> {
     print::note(format_args!("the gateway listens on {}, its data are in {}", gateway.mqtt_address(), folder.path().display()));
     runtime.block_on(play(args, &config, gateway, credentials))
 }
+
+/// The demo's data: kept where the user named a folder, else gone with the demo.
+enum Folder {
+    Kept(PathBuf),
+    Fresh(tempfile::TempDir),
+}
