@@ -131,7 +131,10 @@ pub(super) async fn send(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Res
 
 async fn answer(request: Request, services: &Services) -> Answer {
     match request {
-        Request::Status => Answer::Status(Box::new(status::observe(services))),
+        Request::Status => match status::observe(services) {
+            Ok(status) => Answer::Status(Box::new(status)),
+            Err(error) => Answer::Error(error.to_string()),
+        },
         Request::Device(command) => {
             let registry = services.shared.registry.clone();
             let applying = move || auth::apply(&registry, command, wall_ms());
