@@ -166,6 +166,8 @@ pub(crate) struct Worker {
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
     unsettled: [RefCell<VecDeque<(Offset, Rc<Connection>)>>; 2],
     next_connection: Cell<u64>,
+    /// Something was appended in this turn.
+    appended: Notify,
     /// Connections that have not logged in.
     unauthenticated: Cell<usize>,
 }
@@ -191,6 +193,7 @@ impl Worker {
             draining: Cell::new(false),
             unsettled: Default::default(),
             next_connection: Cell::new(1),
+            appended: Notify::new(),
             unauthenticated: Cell::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -199,6 +202,7 @@ impl Worker {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
             tokio::task::spawn_local(Rc::clone(&worker).follow_commits());
+            tokio::task::spawn_local(Rc::clone(&worker).follow_turns());
             tokio::task::spawn_local(Rc::clone(&worker).follow_deadlines());
             Rc::clone(&worker).follow_inbox(inbox).await;
             accepting.abort();
@@ -227,6 +231,15 @@ impl Worker {
         }
     }
 
+    /// Releases what a turn of the worker has appended: this task stands in line behind all connections that were
+    /// ready with the first one that appended, so that their publishes share a commit.
+    async fn follow_turns(self: Rc<Self>) {
+        loop {
+            self.appended.notified().await;
+            self.shared.pipeline.spool().release();
+        }
+    }
+
     fn settle(&self, durable: &Durable) {
         let mut buffer = self.write_buffer.borrow_mut();
         for lane in Lane::ALL {
@@ -246,6 +259,7 @@ impl Worker {
 
     /// Remembers that `connection` waits for `offset`.
     pub(crate) fn await_durable(&self, lane: Lane, offset: Offset, connection: &Rc<Connection>) {
+        self.appended.notify_one();
         self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
     }
 
