@@ -71,6 +71,9 @@ mod tests {
             recent.push(Arc::new(Commit::sealed(header, vec![0; 300])));
         }
         let base = |offset| recent.find(offset).map(|commit| commit.header.base);
-        assert_eq!([base(20), base(21), base(23), base(29), base(30)], [None, Some(21), Some(21), Some(27), None]);
+        assert_eq!(
+            [base(20), base(21), base(23), base(29), base(30)],
+            [None, Some(21), Some(21), Some(27), None]
+        );
     }
 }

@@ -266,7 +266,11 @@ fn stale_blocks_of_earlier_uses_never_come_back() {
             let (spool, mut stepper, recovered) = Spool::open_stepped(disk.clone(), &config, 0).unwrap();
             assert_eq!((recovered.damage.len(), recovered.ends.telemetry), (0, next));
             let cursor = spool.cursor("file", Start::Oldest).unwrap();
-            assert!(read_all(&spool, Lane::Telemetry, cursor.get(Lane::Telemetry)).iter().all(|(n, p)| *p == payload(*n)));
+            assert!(
+                read_all(&spool, Lane::Telemetry, cursor.get(Lane::Telemetry))
+                    .iter()
+                    .all(|(n, p)| *p == payload(*n))
+            );
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             for _ in 0..(state >> 33) % 40 {
                 append(&spool, Lane::Telemetry, next).unwrap();

@@ -108,7 +108,8 @@ impl Model {
                     continue;
                 }
                 let written = self.written.of(lane).get(offset as usize);
-                let same = written.is_some_and(|w| w.device == record.envelope.device && w.payload == record.payload);
+                let same = written
+                    .is_some_and(|w| w.device == record.envelope.device && w.payload == record.payload);
                 if offset != at || !same {
                     return Err(format!("{lane} {offset}: another record, or out of order after {at}"));
                 }
@@ -117,9 +118,12 @@ impl Model {
             if !gaps.is_empty() {
                 for offset in at..batch.end() {
                     let device = self.written.of(lane)[offset as usize].device;
-                    let told = gaps.get(device).is_some_and(|g| g.from_offset <= offset && offset <= g.to_offset);
+                    let told =
+                        gaps.get(device).is_some_and(|g| g.from_offset <= offset && offset <= g.to_offset);
                     if !told {
-                        return Err(format!("{lane} {offset} of {device} is missing and no gap record says so"));
+                        return Err(format!(
+                            "{lane} {offset} of {device} is missing and no gap record says so"
+                        ));
                     }
                 }
                 at = batch.end();
@@ -189,7 +193,8 @@ fn live(model: &mut Model, spool: &Spool, stepper: &mut Stepper, chance: &mut Ch
             14 => model.advance(spool, CONSUMERS[chance.below(2) as usize], chance),
             _ => {
                 let lane = Lane::ALL[chance.below(2) as usize];
-                let from = CONSUMERS.iter().filter_map(|c| model.confirmed.get(c)).map(|(_, most)| *most.of(lane));
+                let from =
+                    CONSUMERS.iter().filter_map(|c| model.confirmed.get(c)).map(|(_, most)| *most.of(lane));
                 let from = from.min().unwrap_or(0).min(spool.watermark().durable().end(lane));
                 unless_disk_failed(model.check_reading(spool, lane, from))?;
             }
