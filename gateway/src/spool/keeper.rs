@@ -51,7 +51,8 @@ impl Keeper {
 
     /// Does what the first appends need.
     pub(super) fn prime(&mut self) -> Result<(), Failure> {
-        self.work(BLANKS_MIN)
+        let begins = self.state.catalog().segments.iter().any(|(_, segments)| segments.is_empty());
+        self.work(BLANKS_MIN + usize::from(begins))
     }
 
     /// Works until there is nothing to do or `enough` segments lie ready.
@@ -125,11 +126,12 @@ impl Keeper {
             Some(Oldest { end: oldest.end, ts_max: oldest.ts_max })
         };
         let roomy = limits.spool_bytes_max / limits.segment_bytes >= ROOMY_SEGMENTS;
+        let begins = catalog.segments.iter().any(|(_, segments)| segments.is_empty());
         Ok(View {
             oldest: PerLane::new(oldest),
             confirmed,
             blanks,
-            blanks_wanted: BLANKS_MIN + usize::from(roomy),
+            blanks_wanted: BLANKS_MIN + usize::from(roomy || begins),
             room: !self.no_room
                 && disk_bytes + limits.segment_bytes <= limits.spool_bytes_max
                 && free_bytes.saturating_sub(limits.segment_bytes) >= limits.reserve_free_bytes,

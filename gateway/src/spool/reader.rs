@@ -119,15 +119,13 @@ impl Reader {
                     }
                     break;
                 }
+                Next::Lost(_) if !batch.is_empty() => break,
                 Next::Lost(lost) => {
-                    if batch.is_empty() {
-                        batch.lost = Some(lost);
-                        self.offset = lost.to;
-                        if lost.cause == LostCause::Damaged {
-                            self.state.lost.fetch_add(lost.to - lost.from, Ordering::Relaxed);
-                        }
+                    batch.lost = Some(lost);
+                    self.offset = lost.to;
+                    if lost.cause == LostCause::Damaged {
+                        self.state.lost.fetch_add(lost.to - lost.from, Ordering::Relaxed);
                     }
-                    break;
                 }
             }
         }

@@ -43,9 +43,37 @@ impl Recent {
         let at = held.commits.partition_point(|commit| commit.header.end() <= offset);
         held.commits.get(at).filter(|commit| commit.header.base <= offset).map(Arc::clone)
     }
+}
 
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
+#[cfg(test)]
+mod tests {
+    use tidegate_protocol::Lane;
+
+    use super::*;
+    use crate::spool::commit::CommitHeader;
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many_bytes() {
+        let recent = Recent::new(1_000);
+        for number in 0..10_u32 {
+            let header = CommitHeader {
+                lane: Lane::Event,
+                epoch: 1,
+                number,
+                base: u64::from(number) * 3,
+                records: 3,
+                records_bytes: 236,
+                rejects: 0,
+                rejects_bytes: 0,
+                ts_min: 0,
+                ts_max: 0,
+            };
+            recent.push(Arc::new(Commit::sealed(header, vec![0; 300])));
+        }
+        let base = |offset| recent.find(offset).map(|commit| commit.header.base);
+        assert_eq!(
+            [base(20), base(21), base(23), base(29), base(30)],
+            [None, Some(21), Some(21), Some(27), None]
+        );
     }
 }

@@ -36,7 +36,9 @@ pub(super) struct Scan<'a> {
     number: u32,
     base: Offset,
     read: Vec<u8>,
+    /// Where the bytes in `read` are from, and how many there are.
     read_at: u64,
+    read_len: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -47,7 +49,7 @@ impl<'a> Scan<'a> {
         (at, end): (u64, u64),
         (number, base): (u32, Offset),
     ) -> Self {
-        Self { file, lane, epoch, at, end, number, base, read: Vec::new(), read_at: 0 }
+        Self { file, lane, epoch, at, end, number, base, read: Vec::new(), read_at: 0, read_len: 0 }
     }
 
     /// The next valid commit. Commits are written one after the other, each synced before the next, so bytes that are
@@ -86,17 +88,20 @@ impl<'a> Scan<'a> {
     /// `len` bytes at `at`, if the file has them.
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<Option<&[u8]>> {
         let held = at.checked_sub(self.read_at).and_then(|from| usize::try_from(from).ok());
-        let from = match held.filter(|from| from.saturating_add(len) <= self.read.len()) {
+        let from = match held.filter(|from| from.saturating_add(len) <= self.read_len) {
             Some(from) => from,
             None => {
                 let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
-                self.read.resize(len.max(READ_BYTES.min(left)), 0);
-                let read = self.file.read_at(&mut self.read, at)?;
-                self.read.truncate(read);
+                let wanted = len.max(READ_BYTES.min(left));
+                if self.read.len() < wanted {
+                    self.read = vec![0; wanted];
+                }
+                self.read_len = self.file.read_at(self.read.get_mut(..wanted).unwrap_or_default(), at)?;
                 self.read_at = at;
                 0
             }
         };
-        Ok(self.read.get(from..from.saturating_add(len)))
+        let read = self.read.get(..self.read_len).unwrap_or_default();
+        Ok(read.get(from..from.saturating_add(len)))
     }
 }
