@@ -21,8 +21,8 @@ pub struct Rights {
 pub struct Publish<'a> {
     /// The device the message is from: the login's own, or the one it acts for.
     pub device: DeviceId,
-    /// The topic as the device itself would have sent it: `telemetry//D` and `telemetry/D` become `telemetry`,
-    /// `event//D` and `event/D` become `event`; every other topic stays as sent.
+    /// The topic as the device itself would have sent it: `telemetry//D` and `telemetry/D` become
+    /// `telemetry`, `event//D` and `event/D` become `event`; every other topic stays as sent.
     pub topic: &'a str,
 }
 
@@ -56,8 +56,8 @@ impl Denied {
     }
 }
 
-/// Whether `id` is one of the first levels that topics of all devices share. A device of that name would own the
-/// tree `{id}/#` and with it everybody's messages, so no such device can exist.
+/// Whether `id` is one of the first levels that topics of all devices share. A device of that name would own
+/// the tree `{id}/#` and with it everybody's messages, so no such device can exist.
 #[must_use]
 pub(super) fn is_reserved(id: &str) -> bool {
     matches!(id, "telemetry" | "t" | "event" | "e" | "cmd" | "command")
@@ -130,7 +130,8 @@ fn publish_as_client<'a>(device: &DeviceId, topic: &'a str) -> Result<Publish<'a
 /// What a topic is among the gateway's own words.
 #[derive(Debug, PartialEq, Eq)]
 enum Native<'a> {
-    /// `telemetry//D`, `telemetry/D`, `t//D`, `event/D` …: data of the device named; `deeper` if levels follow it.
+    /// `telemetry//D`, `telemetry/D`, `t//D`, `event/D` …: data of the device named; `deeper` if levels
+    /// follow it.
     Data { word: &'static str, device: &'a str, deeper: bool },
     /// `cmd/D/…`.
     Commands { device: &'a str },

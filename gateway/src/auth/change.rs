@@ -24,8 +24,8 @@ struct Change<'a> {
 }
 
 impl Registry {
-    /// Adds one login. Its secret is in the answer and nowhere else. Hashes a password first, which takes tens of
-    /// milliseconds.
+    /// Adds one login. Its secret is in the answer and nowhere else. Hashes a password first, which takes
+    /// tens of milliseconds.
     ///
     /// # Errors
     /// [`DeviceError`]; nothing has changed then.

@@ -35,7 +35,8 @@ impl ChangeLog {
         self.number.load(Ordering::Acquire)
     }
 
-    /// Each user changed moves the number by one, so that the last `recent_max` numbers name the users remembered.
+    /// Each user changed moves the number by one, so that the last `recent_max` numbers name the users
+    /// remembered.
     pub(super) fn record(&self, users: impl Iterator<Item = Arc<str>>) {
         let mut count = 0;
         {

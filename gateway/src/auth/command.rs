@@ -1,4 +1,5 @@
-//! Changes and questions about devices, the same whether they come from the command line or the control socket.
+//! Changes and questions about devices, the same whether they come from the command line or the control
+//! socket.
 
 use std::fmt;
 
@@ -14,7 +15,8 @@ use super::{
 pub enum DeviceCommand {
     /// Add one login.
     Add(Box<NewDevice>),
-    /// Add `{prefix}1` … `{prefix}{count}`, all or none, each with a machine-made secret and the role `device`.
+    /// Add `{prefix}1` … `{prefix}{count}`, all or none, each with a machine-made secret and the role
+    /// `device`.
     AddMany {
         /// How many.
         count: u32,

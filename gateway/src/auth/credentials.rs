@@ -36,8 +36,8 @@ pub enum CredentialKind {
 /// A secret as stored. Neither form gives the secret back.
 #[derive(Clone)]
 pub(super) enum Credential {
-    /// HMAC-SHA-256 of a machine-made secret under a salt of the login's own. One round is enough, since 128 random
-    /// bits cannot be tried out.
+    /// HMAC-SHA-256 of a machine-made secret under a salt of the login's own. One round is enough, since 128
+    /// random bits cannot be tried out.
     Secret {
         /// The key of the HMAC.
         salt: [u8; SALT_BYTES],
@@ -57,7 +57,8 @@ pub(super) enum Credential {
 pub(super) struct MakeError(pub(super) String);
 
 impl Credential {
-    /// Makes a secret and what to store of it. The secret is hexadecimal, so that it survives shells, CSV and menus.
+    /// Makes a secret and what to store of it. The secret is hexadecimal, so that it survives shells, CSV and
+    /// menus.
     pub(super) fn make_secret() -> Result<(Self, String), MakeError> {
         let secret = hexadecimal(&random::<{ SECRET_BITS / 8 }>()?);
         let salt = random::<SALT_BYTES>()?;
@@ -109,7 +110,8 @@ impl Credential {
         }
     }
 
-    /// Whether `password` is right: constant time for a secret, tens of milliseconds and 19 MiB for a password.
+    /// Whether `password` is right: constant time for a secret, tens of milliseconds and 19 MiB for a
+    /// password.
     pub(super) fn verify(&self, password: &[u8]) -> bool {
         match self {
             Self::Secret { salt, hash } => hmac(salt, &[password]).ct_eq(hash).into(),
@@ -135,7 +137,8 @@ impl CredentialKind {
 
 /// HMAC-SHA-256 (RFC 2104) of `parts` one after the other.
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; HASH_BYTES] {
-    // A key of any length is taken (RFC 2104, 2), so the error cannot come; a zero key would merely not match.
+    // A key of any length is taken (RFC 2104, 2), so the error cannot come; a zero key would merely not
+    // match.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; HASH_BYTES] };
     for part in parts {
         mac.update(part);

@@ -21,7 +21,8 @@ pub enum InvalidFilter {
     /// Longer than [`FILTER_LEN_MAX`] bytes.
     #[error("a topic filter has at most {FILTER_LEN_MAX} bytes")]
     TooLong,
-    /// `#` not last, or a wildcard that shares its level with other characters `[MQTT-4.7.1-1]`, `[MQTT-4.7.1-2]`.
+    /// `#` not last, or a wildcard that shares its level with other characters `[MQTT-4.7.1-1]`,
+    /// `[MQTT-4.7.1-2]`.
     #[error("+ and # stand alone in their level, and # comes last")]
     Wildcard,
     /// NUL or another control character `[MQTT-4.7.3-2]`.
@@ -59,8 +60,8 @@ impl Filter {
 
     /// Whether every topic that `requested` matches is matched by this filter too.
     ///
-    /// Decided level by level. It never says yes wrongly; it says no to the one pair of filters that are equal
-    /// without looking it, `#` under `+/#`.
+    /// Decided level by level. It never says yes wrongly; it says no to the one pair of filters that are
+    /// equal without looking it, `#` under `+/#`.
     #[must_use]
     pub fn covers(&self, requested: &str) -> bool {
         is_covered(&self.0, requested)
@@ -73,7 +74,8 @@ pub(super) fn is_topic(topic: &str) -> bool {
     !topic.is_empty() && !topic.chars().any(|c| c == '+' || c == '#' || c.is_control())
 }
 
-/// Whether `filter`, taken to be valid, matches `topic`; a leading wildcard does not match `$…` `[MQTT-4.7.2-1]`.
+/// Whether `filter`, taken to be valid, matches `topic`; a leading wildcard does not match `$…`
+/// `[MQTT-4.7.2-1]`.
 #[must_use]
 pub(super) fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
@@ -92,7 +94,8 @@ pub(super) fn matches(filter: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
-/// Whether `requested` is a valid filter and every topic it matches is matched by `granted`, taken to be valid.
+/// Whether `requested` is a valid filter and every topic it matches is matched by `granted`, taken to be
+/// valid.
 #[must_use]
 pub(super) fn is_covered(granted: &str, requested: &str) -> bool {
     check(requested).is_ok() && covers(granted, requested)

@@ -1,12 +1,13 @@
 //! Who is it, and what may it do: the device registry, credentials and rights.
 //!
-//! [`Registry`] is the one owner of logins. [`Registry::authenticate`] turns a user name and a password into a
-//! [`Login`], reading an immutable snapshot without a lock; [`Login::may_publish`] and [`Login::may_subscribe`]
-//! then decide on topics without looking anywhere else. Changes go to `state.db` first, then into the snapshot,
-//! then to whoever asked by [`Registry::on_change`], so that sessions of a revoked login end at once.
+//! [`Registry`] is the one owner of logins. [`Registry::authenticate`] turns a user name and a password into
+//! a [`Login`], reading an immutable snapshot without a lock; [`Login::may_publish`] and
+//! [`Login::may_subscribe`] then decide on topics without looking anywhere else. Changes go to `state.db`
+//! first, then into the snapshot, then to whoever asked by [`Registry::on_change`], so that sessions of a
+//! revoked login end at once.
 //!
-//! **Invariant:** only [`store`] names the database, and nothing but [`store`] and [`registry`] does I/O; filters,
-//! rights, credentials and the throttle are pure and take the time as an argument.
+//! **Invariant:** only `store` names the database, and nothing but `store` does I/O; filters, rights,
+//! credentials, notes and the throttle are pure and take the time as an argument.
 
 mod acl;
 mod change;

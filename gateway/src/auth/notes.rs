@@ -1,4 +1,5 @@
-//! What is noted about devices between flushes: when last heard of, the last reject and why, which QoS they use. Pure.
+//! What is noted about devices between flushes: when last heard of, the last reject and why, which QoS they
+//! use. Pure.
 
 use std::collections::HashMap;
 
@@ -111,7 +112,8 @@ impl Notes {
         *dirty = true;
     }
 
-    /// Forgets a sixteenth at once, the least recent, so that a flood of new names does not sort the table each time.
+    /// Forgets a sixteenth at once, the least recent, so that a flood of new names does not sort the table
+    /// each time.
     fn make_room(&mut self) {
         if self.notes.len() < self.notes_max.max(1) {
             return;

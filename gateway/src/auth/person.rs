@@ -49,8 +49,8 @@ pub struct PersonCheck {
 }
 
 impl PersonCheck {
-    /// Hashes and compares; `None` is what [`super::Attempt::Refused`] is. Blocks for tens of milliseconds, and longer while
-    /// [`Limits::person_hashes_max`] others are being hashed.
+    /// Hashes and compares; `None` is what [`super::Attempt::Refused`] is. Blocks for tens of milliseconds,
+    /// and longer while [`Limits::person_hashes_max`] others are being hashed.
     #[must_use]
     pub fn verify(mut self) -> Option<Login> {
         let right = {

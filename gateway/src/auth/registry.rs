@@ -47,8 +47,8 @@ pub struct Limits {
 /// The device registry; cheap to clone.
 ///
 /// Reading ([`Registry::authenticate`], [`Registry::is_current`]) takes no lock that a change holds. Changing
-/// ([`super::apply`]) and [`Registry::flush`] block on the disk. A change is in `state.db` before it is in the
-/// snapshot, and in the snapshot before [`Registry::changes`] moves.
+/// ([`super::apply`]) and [`Registry::flush`] block on the disk. A change is in `state.db` before it is in
+/// the snapshot, and in the snapshot before [`Registry::changes`] moves.
 #[derive(Clone)]
 pub struct Registry {
     pub(super) inner: Arc<Inner>,
@@ -104,11 +104,12 @@ impl Registry {
         self.store().begin_boot()
     }
 
-    /// Checks a user name and password. Never waits for the disk or for a change; about 1 µs for machine-made secrets. An
-    /// unknown user takes as long as a known one and gets the same answer; a person's login takes longer.
+    /// Checks a user name and password. Never waits for the disk or for a change; about 1 µs for machine-made
+    /// secrets. An unknown user takes as long as a known one and gets the same answer; a person's login takes
+    /// longer.
     ///
-    /// A session looks at [`Registry::is_current`] again once it can be found by whoever closes revoked sessions,
-    /// since a change may come between.
+    /// A session looks at [`Registry::is_current`] again once it can be found by whoever closes revoked
+    /// sessions, since a change may come between.
     #[must_use]
     pub fn authenticate(&self, user: &str, password: &[u8], client_id: &str, now_ms: u64) -> Attempt {
         if password.len() > PASSWORD_LEN_MAX {
@@ -134,8 +135,9 @@ impl Registry {
         login.filter(|_| right).map_or(Attempt::Refused, Attempt::Accepted)
     }
 
-    /// Lets somebody in without a password, where the owner has switched that on: only from a loopback `peer`, and only
-    /// as a device for which there is no login, its own or a group's. The device is `user`, or else `client_id`.
+    /// Lets somebody in without a password, where the owner has switched that on: only from a loopback
+    /// `peer`, and only as a device for which there is no login, its own or a group's. The device is `user`,
+    /// or else `client_id`.
     #[must_use]
     pub fn authenticate_anonymous(&self, peer: IpAddr, user: Option<&str>, client_id: &str) -> Attempt {
         let name = user.unwrap_or(client_id);
@@ -148,15 +150,22 @@ impl Registry {
         self.inner.snapshot.load().holds(login)
     }
 
+    /// Whether `device` has a login of its own that is disabled: then nobody publishes on its behalf either.
+    /// For whoever is given a [`super::Publish`] whose device is not the login's own.
+    #[must_use]
+    pub fn is_disabled(&self, device: &DeviceId) -> bool {
+        self.inner.snapshot.load().get(device.as_str()).is_some_and(|entry| !entry.enabled)
+    }
+
     /// The change number: moves after every change of any login. One atomic load.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.inner.log.number()
     }
 
-    /// Which users changed after change number `seen`. A login that was added counts too, since it ends the sessions of a
-    /// group or anonymous device of that name; so look at sessions whose user *or device* is named, and ask
-    /// [`Registry::is_current`].
+    /// Which users changed after change number `seen`. A login that was added counts too, since it ends the
+    /// sessions of a group or anonymous device of that name; so look at sessions whose user *or device* is
+    /// named, and ask [`Registry::is_current`].
     #[must_use]
     pub fn changed_since(&self, seen: u64) -> Changes {
         self.inner.log.since(seen)
@@ -184,12 +193,14 @@ impl Registry {
         }
     }
 
-    /// Notes that `device` published with `qos`. For the first message of each QoS in a session, not for every one.
+    /// Notes that `device` published with `qos`. For the first message of each QoS in a session, not for
+    /// every one.
     pub fn note_qos(&self, device: &DeviceId, qos: u8, wall_ms: u64) {
         self.notes().qos(device, qos, wall_ms);
     }
 
-    /// Devices that publish with QoS 0 only, so that nothing is promised to them, by name, at most `count_max`.
+    /// Devices that publish with QoS 0 only, so that nothing is promised to them, by name, at most
+    /// `count_max`.
     #[must_use]
     pub fn qos0_only(&self, count_max: usize) -> Vec<DeviceId> {
         let notes = self.notes();
@@ -213,7 +224,8 @@ impl Registry {
         self.inner.snapshot.load().page(after, count_max)
     }
 
-    /// Everything known about a login, or about a device that came through a group, another device, or anonymously.
+    /// Everything known about a login, or about a device that came through a group, another device, or
+    /// anonymously.
     ///
     /// # Errors
     /// [`DeviceError::Unknown`] when nothing is.

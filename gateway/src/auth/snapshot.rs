@@ -25,8 +25,8 @@ pub(super) struct Entry {
     pub(super) created_ms: u64,
     /// What the ids of its devices begin with, if it serves a group.
     pub(super) group: Option<Box<str>>,
-    /// The number of the change that made it this way; unique in the life of a `state.db`, even to a login that is
-    /// removed and added again.
+    /// The number of the change that made it this way; unique in the life of a `state.db`, even to a login
+    /// that is removed and added again.
     pub(super) generation: u64,
 }
 
@@ -91,8 +91,8 @@ impl Snapshot {
         (page, entries.len() > count_max)
     }
 
-    /// The login of `entry` on a connection with this client id. `None` when it is disabled or, for a group, when the
-    /// client id is no device of the group or a device with a login of its own.
+    /// The login of `entry` on a connection with this client id. `None` when it is disabled or, for a group,
+    /// when the client id is no device of the group or a device with a login of its own.
     pub(super) fn login(&self, entry: &Entry, client_id: &str) -> Option<Login> {
         if !entry.enabled {
             return None;

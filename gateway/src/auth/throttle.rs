@@ -16,11 +16,11 @@ pub struct ThrottleLimits {
 
 /// Counts failed logins by address: IPv4 by /32, IPv6 by /64. A success costs nothing.
 ///
-/// The order for whoever listens: an attempt that is `Accepted` goes in whatever this says, since a machine-made secret
-/// cannot be guessed and a neighbour behind the same address must not lock others out. A `Refused` one is counted by
-/// [`Throttle::note_failure`]. A `Person` one is checked only if [`Throttle::permits`] says so, and counted before the
-/// check, so that many at once get no more tries; a right password takes the count back by
-/// [`Throttle::forgive_one`].
+/// The order for whoever listens: an attempt that is `Accepted` goes in whatever this says, since a
+/// machine-made secret cannot be guessed and a neighbour behind the same address must not lock others out. A
+/// `Refused` one is counted by [`Throttle::note_failure`]. A `Person` one is checked only if
+/// [`Throttle::permits`] says so, and counted before the check, so that many at once get no more tries; a
+/// right password takes the count back by [`Throttle::forgive_one`].
 #[derive(Debug)]
 pub struct Throttle {
     limits: ThrottleLimits,
@@ -37,7 +37,8 @@ enum Prefix {
 /// What is held against an address: it runs down by one failure each `forgive_ms`.
 #[derive(Clone, Copy, Debug)]
 struct Failures {
-    /// When all will be forgiven. The failures held at `now` are the time left divided by `forgive_ms`, rounded up.
+    /// When all will be forgiven. The failures held at `now` are the time left divided by `forgive_ms`,
+    /// rounded up.
     clean_at_ms: u64,
 }
 
@@ -55,8 +56,8 @@ impl Throttle {
         held_ms.saturating_add(self.limits.forgive_ms) <= self.held_ms_max()
     }
 
-    /// Counts a failed login of `address` and says whether it was within the limit; `false` asks for the connection to
-    /// be closed and nothing more to be done for it.
+    /// Counts a failed login of `address` and says whether it was within the limit; `false` asks for the
+    /// connection to be closed and nothing more to be done for it.
     pub fn note_failure(&mut self, address: IpAddr, now_ms: u64) -> bool {
         let within = self.permits(address, now_ms);
         let prefix = Prefix::of(address);

@@ -24,8 +24,8 @@ pub(super) fn prepare(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Looks at `path` and what SQLite keeps beside it. Never opens them: closing any handle of the file would drop SQLite's
-/// locks on it.
+/// Looks at `path` and what SQLite keeps beside it. Never opens them: closing any handle of the file would
+/// drop SQLite's locks on it.
 pub(super) fn check_permissions(path: &Path) -> Result<(), OpenError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();

@@ -1,8 +1,8 @@
 //! `state.db`: logins and what is noted about devices, in SQLite. The only folder that names the database.
 //!
-//! **Invariants:** a change is one transaction, synced before it counts (`WAL`, `synchronous = FULL`); one process
-//! has the file open at a time (`locking_mode = EXCLUSIVE`), so that the copy in memory is the truth; nobody but the owner may
-//! read the files; after a failed write or sync nothing more is written.
+//! **Invariants:** a change is one transaction, synced before it counts (`WAL`, `synchronous = FULL`); one
+//! process has the file open at a time (`locking_mode = EXCLUSIVE`), so that the copy in memory is the truth;
+//! nobody but the owner may read the files; after a failed write or sync nothing more is written.
 
 mod error;
 mod file;
@@ -33,7 +33,8 @@ const WAL_BYTES_MAX: i64 = 4 * 1024 * 1024;
 /// How long opening waits for another process to finish.
 const OPEN_WAIT_MS_MAX: u64 = 2_000;
 
-/// The n-th takes schema n to schema n + 1. One that has been released is never edited: a change is a further one.
+/// The n-th takes schema n to schema n + 1. One that has been released is never edited: a change is a further
+/// one.
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO meta VALUES ('boot', 0), ('generation', 0);
@@ -133,8 +134,8 @@ impl Store {
         self.failure.as_ref()
     }
 
-    /// One transaction, synced. Any error but a full disk poisons the store, since after a failed sync nobody knows what the
-    /// disk holds.
+    /// One transaction, synced. Any error but a full disk poisons the store, since after a failed sync nobody
+    /// knows what the disk holds.
     fn write<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

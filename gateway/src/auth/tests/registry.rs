@@ -181,6 +181,16 @@ fn no_secret_is_in_the_files() {
 }
 
 #[test]
+fn a_disabled_device_is_told_from_an_unknown_one() {
+    let fixture = Fixture::new();
+    fixture.add("sensor_1");
+    let disabled = |id: &str| fixture.registry.is_disabled(&DeviceId::new(id).unwrap());
+    assert!(!disabled("sensor_1") && !disabled("sensor_2"));
+    fixture.registry.disable(&ids(&["sensor_1"])).unwrap();
+    assert!(disabled("sensor_1"));
+}
+
+#[test]
 fn boots_are_counted() {
     let fixture = Fixture::new();
     assert_eq!(fixture.registry.begin_boot(), Ok(1));
@@ -278,7 +288,7 @@ proptest! {
                 let attempt = fixture.registry.authenticate(user, &password, &client_id, NOW_MS);
                 assert!(matches!(attempt, Attempt::Refused));
             }
-            let peer = std::net::Ipv6Addr::from(v6).into();
+            let peer = core::net::Ipv6Addr::from(v6).into();
             let _any = fixture.registry.authenticate_anonymous(peer, Some(&user), &client_id);
             let _any = fixture.registry.authenticate_anonymous([127, 0, 0, 1].into(), None, &client_id);
             let _any = fixture.registry.show(&user);

@@ -21,8 +21,8 @@ use credentials_file::CredentialsFile;
 
 /// Add devices, applications and clients, look at them, revoke them.
 ///
-/// A change counts at once, also in a gateway that is running: a login that is disabled, removed or given another
-/// secret loses its connections.
+/// A change counts at once, also in a gateway that is running: a login that is disabled, removed or given
+/// another secret loses its connections.
 #[derive(Debug, clap::Subcommand)]
 pub enum DeviceArgs {
     /// Add a device, an application or a client, or many devices at once
@@ -144,8 +144,8 @@ pub enum DeviceCliError<E: std::error::Error> {
     },
 }
 
-/// Carries out `args` by way of `executor`, which takes a command to the registry, and prints to `out`. A password is read
-/// from standard input.
+/// Carries out `args` by way of `executor`, which takes a command to the registry, and prints to `out`. A
+/// password is read from standard input.
 ///
 /// # Errors
 /// [`DeviceCliError`].
@@ -256,6 +256,7 @@ where
             true => all.iter().try_for_each(|login| report::json(self.out, login)),
             false => report::table(self.out, &all),
         }
+        .or_else(unless_closed)
         .map_err(printing)
     }
 
@@ -266,6 +267,7 @@ where
             true => report::json(self.out, &detail),
             false => report::detail(self.out, &detail),
         }
+        .or_else(unless_closed)
         .map_err(printing)
     }
 
@@ -303,6 +305,11 @@ impl clap::ValueEnum for Role {
         };
         Some(PossibleValue::new(self.as_str()).help(help))
     }
+}
+
+/// Whoever reads a list may stop when it has seen enough, as `head` does.
+fn unless_closed(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn display(path: Option<&PathBuf>) -> String {

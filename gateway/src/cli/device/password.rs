@@ -1,6 +1,7 @@
-//! A person's password: asked for twice without showing it, or read as one line where nobody sits at a terminal.
+//! A person's password: asked for twice without showing it, or read as one line where nobody sits at a
+//! terminal.
 
-use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead, ErrorKind, IsTerminal as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -10,7 +11,7 @@ const LINE_BYTES_MAX: u64 = 4_096;
 /// Reads a password from standard input.
 pub(super) fn ask() -> io::Result<String> {
     if !io::stdin().is_terminal() {
-        return line();
+        return line(io::stdin().lock());
     }
     let first = ask_hidden("Password: ")?;
     if ask_hidden("Once more: ")? != first {
@@ -25,15 +26,15 @@ fn ask_hidden(prompt: &str) -> io::Result<String> {
     terminal.flush()?;
     let answer = {
         let _echo = EchoOff::new()?;
-        line()
+        line(io::stdin().lock())
     };
     writeln!(terminal)?;
     answer
 }
 
-fn line() -> io::Result<String> {
+fn line(input: impl BufRead) -> io::Result<String> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(LINE_BYTES_MAX).read_line(&mut text)?;
+    let read = input.take(LINE_BYTES_MAX).read_line(&mut text)?;
     if read == 0 {
         return Err(io::Error::new(ErrorKind::UnexpectedEof, "nothing was typed"));
     }
@@ -59,5 +60,23 @@ impl Drop for EchoOff {
     fn drop(&mut self) {
         // A terminal that went away needs no echo.
         tcsetattr(io::stdin(), OptionalActions::Now, &self.before).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line_without_its_end() {
+        for (typed, password) in
+            [("a b \nrest", "a b "), ("grün\r\n", "grün"), ("no end", "no end"), ("\n", "")]
+        {
+            assert_eq!(line(typed.as_bytes()).unwrap(), password);
+        }
+        assert_eq!(line(&b""[..]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(line(&b"\xff\xfe\n"[..]).unwrap_err().kind(), ErrorKind::InvalidData);
+        let endless = io::BufReader::new(io::repeat(b'x'));
+        assert_eq!(line(endless).unwrap().len(), usize::try_from(LINE_BYTES_MAX).unwrap());
     }
 }

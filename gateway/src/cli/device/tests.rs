@@ -233,6 +233,31 @@ fn a_list_of_many_comes_whole_and_a_wrong_answer_is_said() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_of_a_list_is_no_error_but_a_lost_secret_is() {
+    struct Closed;
+    impl io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let fixture = Fixture::new();
+    fixture.run(&["add", "x"]).unwrap();
+    for (words, fine) in [
+        (&["device", "list"][..], true),
+        (&["device", "list", "--json"], true),
+        (&["device", "show", "x", "--json"], true),
+        (&["device", "add", "y"], false),
+    ] {
+        let args = Cli::try_parse_from(words).unwrap().args;
+        let done = run(&args, |command| apply(&fixture.registry, command, WALL_MS), &mut Closed);
+        assert_eq!(done.is_ok(), fine, "{words:?}");
+    }
+}
+
+#[test]
 fn the_help_teaches() {
     let help = Cli::try_parse_from(["device", "add", "--help"]).unwrap_err().to_string();
     for word in ["--count 1000 --prefix sensor_", "telemetry//+", "--group", "printed once"] {
