@@ -148,13 +148,20 @@ fn packet_v5(packet: v5::Packet) -> Result<Packet, Violation> {
     Ok(match packet {
         v5::Packet::Connect(connect) => Packet::Connect(Box::new(connect_v5(*connect)?)),
         v5::Packet::Publish(publish) => Packet::Publish(publish_packet(*publish)?),
-        v5::Packet::PublishAck(ack) => Packet::PubAck { packet_id: ack.packet_id.get() },
-        v5::Packet::Subscribe(subscribe) => Packet::Subscribe {
-            packet_id: subscribe.packet_id.get(),
-            has_identifier: subscribe.id.is_some(),
-            filters: subscribe.topic_filters.into_iter().map(filter_v5).collect::<Result<_, _>>()?,
-        },
+        v5::Packet::PublishAck(ack) => {
+            check_texts(&ack.properties, ack.reason_string.as_ref())?;
+            Packet::PubAck { packet_id: ack.packet_id.get() }
+        }
+        v5::Packet::Subscribe(subscribe) => {
+            check_texts(&subscribe.user_properties, None)?;
+            Packet::Subscribe {
+                packet_id: subscribe.packet_id.get(),
+                has_identifier: subscribe.id.is_some(),
+                filters: subscribe.topic_filters.into_iter().map(filter_v5).collect::<Result<_, _>>()?,
+            }
+        }
         v5::Packet::Unsubscribe(unsubscribe) => {
+            check_texts(&unsubscribe.user_properties, None)?;
             let filters = unsubscribe.topic_filters;
             if filters.iter().any(|filter| filter.is_empty()) {
                 return Err(Violation::protocol("no filter, or an empty one"));
@@ -162,9 +169,12 @@ fn packet_v5(packet: v5::Packet) -> Result<Packet, Violation> {
             Packet::Unsubscribe { packet_id: unsubscribe.packet_id.get(), filters }
         }
         v5::Packet::PingRequest => Packet::Ping,
-        v5::Packet::Disconnect(disconnect) => Packet::Disconnect {
-            with_will: disconnect.reason_code != v5::DisconnectReasonCode::NormalDisconnection,
-        },
+        v5::Packet::Disconnect(disconnect) => {
+            check_texts(&disconnect.user_properties, disconnect.reason_string.as_ref())?;
+            Packet::Disconnect {
+                with_will: disconnect.reason_code != v5::DisconnectReasonCode::NormalDisconnection,
+            }
+        }
         _ => Packet::Unexpected,
     })
 }
@@ -202,6 +212,7 @@ fn connect_v3(connect: v3::Connect) -> Result<ConnectPacket, Violation> {
 }
 
 fn connect_v5(connect: v5::Connect) -> Result<ConnectPacket, Violation> {
+    check_texts(&connect.user_properties, connect.auth_method.as_ref())?;
     Ok(ConnectPacket {
         client_id: text(connect.client_id)?,
         user: connect.username.map(text).transpose()?,
@@ -264,10 +275,14 @@ fn publish_packet(publish: WirePublish) -> Result<PublishPacket, Violation> {
 }
 
 fn user_properties(user: v5::UserProperties) -> Result<Vec<(ByteString, ByteString)>, Violation> {
-    if user.iter().any(|(name, value)| has_nul(name) || has_nul(value)) {
-        return Err(Violation::malformed("text with NUL"));
-    }
+    check_texts(&user, None)?;
     Ok(user)
+}
+
+/// [MQTT-1.5.4-2] for text that goes no further than this.
+fn check_texts(user: &[(ByteString, ByteString)], other: Option<&ByteString>) -> Result<(), Violation> {
+    let mut texts = user.iter().flat_map(|(name, value)| [name, value]).chain(other);
+    if texts.any(has_nul) { Err(Violation::malformed("text with NUL")) } else { Ok(()) }
 }
 
 /// Most publishes carry no property: they cost no allocation.
@@ -290,4 +305,20 @@ const fn qos_of(qos: WireQoS) -> QoS {
         WireQoS::AtLeastOnce => QoS::AtLeastOnce,
         WireQoS::ExactlyOnce => QoS::ExactlyOnce,
     }
+}
+
+/// Reads what the gateway sent with the codec's own eyes: the number of frames, and nothing may be left over.
+#[cfg(test)]
+pub(super) fn read_back(version: Version, bytes: &[u8]) -> Result<usize, String> {
+    let mut bytes = BytesMut::from(bytes);
+    let mut frames = 0;
+    while !bytes.is_empty() {
+        let frame = match version {
+            Version::V311 => v3::Codec::new(0).decode(&mut bytes).map(|frame| frame.map(drop)),
+            Version::V5 => v5::Codec::new(0, 0).decode(&mut bytes).map(|frame| frame.map(drop)),
+        };
+        frame.map_err(|error| error.to_string())?.ok_or("half a frame")?;
+        frames += 1;
+    }
+    Ok(frames)
 }

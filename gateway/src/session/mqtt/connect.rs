@@ -109,7 +109,7 @@ impl Session {
         let longest_s = limits.keep_alive_s_max;
         let told_s = (asked_s == 0 || asked_s > longest_s).then_some(longest_s);
         let welcome = Welcome {
-            receive_max: limits.receive_max,
+            receive_max: limits.window(),
             frame_bytes_max: limits.frame_bytes_max,
             topic_aliases_max: limits.topic_aliases_max,
             keep_alive_s: told_s,
@@ -147,12 +147,14 @@ fn check_will(will: WillPacket, version: Version, limits: &Limits) -> Result<Box
     if topic::check_topic(&will.topic, limits).is_err() {
         return Err(Violation::new(Reason::TopicInvalid, "a will topic that is not acceptable"));
     }
-    let properties = will.properties.map(|properties| Box::new(properties.detached()));
-    let property_bytes = properties.as_ref().map_or(0, |properties| properties.bytes());
-    if will.topic.len() + will.payload.len() + property_bytes > limits.will_bytes_max {
+    let property_bytes = will.properties.as_ref().map_or(0, |properties| properties.bytes());
+    let pairs = will.properties.as_ref().map_or(0, |properties| properties.user.len());
+    if pairs > limits.user_properties_max
+        || will.topic.len() + will.payload.len() + property_bytes > limits.will_bytes_max
+    {
         return Err(Violation::new(Reason::QuotaExceeded, "a will beyond the limit"));
     }
-    if properties.as_ref().is_some_and(|properties| properties.is_text)
+    if will.properties.as_ref().is_some_and(|properties| properties.is_text)
         && str::from_utf8(&will.payload).is_err()
     {
         return Err(Violation::new(
@@ -160,13 +162,14 @@ fn check_will(will: WillPacket, version: Version, limits: &Limits) -> Result<Box
             "a will that is not the text it says it is",
         ));
     }
-    Ok(Box::new(Publish {
+    let will = Publish {
         receipt: Receipt::NONE,
-        topic: ByteString::from(&*will.topic),
-        payload: bytes::Bytes::copy_from_slice(&will.payload),
+        topic: will.topic,
+        payload: will.payload,
         qos: will.qos.min(QoS::AtLeastOnce),
         dup: false,
         retain: will.retain,
-        properties,
-    }))
+        properties: will.properties,
+    };
+    Ok(Box::new(will.detached()))
 }

@@ -90,7 +90,7 @@ impl Default for Downlinks {
 impl Downlinks {
     /// Takes the client's Receive Maximum and Maximum Packet Size.
     pub(super) fn open(&mut self, limits: &Limits, receive_max: Option<u16>, frame_bytes_max: Option<u32>) {
-        self.window = limits.downlink_inflight_max.min(receive_max.unwrap_or(u16::MAX));
+        self.window = limits.downlink_inflight_max.min(receive_max.unwrap_or(u16::MAX)).max(1);
         self.frame_bytes_max = frame_bytes_max.unwrap_or(u32::MAX);
     }
 

@@ -1,3 +1,5 @@
+//! Who wants which topics.
+
 use std::collections::HashMap;
 
 use super::topic;

@@ -18,6 +18,8 @@ pub(super) struct Clock {
     pub(super) keep_alive_ms: Millis,
     /// When the first publish was refused that MQTT 3.1.1 has no refusal for.
     pub(super) shed_ms: Option<Millis>,
+    /// When the held publish was given back first.
+    pub(super) held_ms: Option<Millis>,
 }
 
 impl Clock {
@@ -29,6 +31,7 @@ impl Clock {
             half_frame_ms: None,
             keep_alive_ms: 0,
             shed_ms: None,
+            held_ms: None,
         }
     }
 }
@@ -40,12 +43,16 @@ impl Session {
             // The gateway does not read, so it cannot know whether the client is silent.
             self.clock.heard_ms = self.clock.heard_ms.max(now_ms);
         }
+        if self.held.as_ref().is_some_and(|held| now_ms >= held.retry_ms) {
+            self.retry_held();
+        }
         let Some((deadline_ms, violation)) = self.deadline() else { return };
         if now_ms < deadline_ms {
             return;
         }
         match self.state {
             State::Draining(end) => self.finish(end),
+            State::Active if self.held.is_some() => self.give_up_held(),
             _ => self.fail(violation),
         }
     }
@@ -54,7 +61,9 @@ impl Session {
     /// may ask again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
-        self.deadline().map(|(deadline_ms, _)| deadline_ms)
+        let retry_ms = self.held.as_ref().map(|held| held.retry_ms);
+        let deadline_ms = self.deadline().map(|(deadline_ms, _)| deadline_ms);
+        deadline_ms.into_iter().chain(retry_ms).min()
     }
 
     fn deadline(&self) -> Option<(Millis, Violation)> {
@@ -82,7 +91,7 @@ impl Session {
     }
 
     fn active_deadline(&self) -> Option<(Millis, Violation)> {
-        if let Some(shed_ms) = self.clock.shed_ms {
+        if let Some(shed_ms) = self.clock.shed_ms.or(self.held.as_ref().and(self.clock.held_ms)) {
             let violation = Violation::new(Reason::QuotaExceeded, "a publish could not be stored");
             return Some((shed_ms.saturating_add(self.limits.shed_ms_max), violation));
         }

@@ -30,7 +30,7 @@ pub struct Limits {
     pub topic_levels_max: usize,
     /// Aliases an MQTT 5 client may set for its topics.
     pub topic_aliases_max: u16,
-    /// User properties of one publish.
+    /// User properties of one publish or will.
     pub user_properties_max: usize,
     /// A client id.
     pub client_id_bytes_max: usize,
@@ -66,7 +66,7 @@ impl Default for Limits {
             keep_alive_s_max: 3_600,
             topic_bytes_max: 1_024,
             topic_levels_max: 32,
-            topic_aliases_max: 16,
+            topic_aliases_max: 8,
             user_properties_max: 32,
             client_id_bytes_max: 256,
             will_bytes_max: 4 * 1024,
@@ -78,5 +78,12 @@ impl Default for Limits {
             shed_ms_max: 30_000,
             drain_ms_max: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// Publishes in flight: at least one, since MQTT 5 has no Receive Maximum of 0 (3.2.2.3.3).
+    pub(super) fn window(&self) -> u16 {
+        self.receive_max.max(1)
     }
 }

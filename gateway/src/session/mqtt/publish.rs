@@ -76,7 +76,7 @@ impl Session {
 
     fn owe(&mut self, packet_id: u16) -> Result<Receipt, Violation> {
         // MQTT 3.1.1 knows no Receive Maximum: there, reading stops before the line is full.
-        if self.version == Some(Version::V5) && self.receipts.len() >= usize::from(self.limits.receive_max) {
+        if self.version == Some(Version::V5) && self.receipts.len() >= usize::from(self.limits.window()) {
             return Err(Violation::new(
                 Reason::ReceiveMaxExceeded,
                 "more publishes in flight than Receive Maximum",
@@ -91,6 +91,9 @@ impl Session {
     /// passing one stops the reading and ends the session after `shed_ms_max`, any other ends it at once. For QoS 0
     /// nothing is owed; what is not authorised ends the session all the same.
     pub fn handle_stored(&mut self, receipt: Receipt, answer: Result<Position, Refusal>) {
+        if receipt.is_owed() {
+            self.clock.held_ms = None;
+        }
         let refusal = match answer {
             Ok(position) => return self.receipts.store(receipt, position),
             Err(refusal) => refusal,
@@ -120,6 +123,7 @@ impl Session {
 
     pub(super) fn settle(&mut self, covers: impl Fn(Position) -> bool) {
         self.receipts.settle(covers);
+        self.retry_held();
         self.finish_drained();
     }
 

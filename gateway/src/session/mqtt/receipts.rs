@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 
 use super::encode;
 use super::reason::Reason;
-use super::standin::Position;
 use super::uplink::Receipt;
+use crate::spool::Position;
 
 /// Entries an idle session keeps room for.
 const IDLE_ENTRIES_MAX: usize = 8;

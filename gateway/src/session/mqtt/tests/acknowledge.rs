@@ -191,6 +191,71 @@ fn a_client_that_reads_no_acknowledgements_is_not_read_either() {
     assert!(session.poll_uplink().is_some());
 }
 
+/// A session that gave `publish 1` back at 1 s, with 2 behind it.
+fn held(version: Version) -> Gateway {
+    let frames = Frames(version);
+    let mut gateway = Gateway::connected(version);
+    gateway.now_ms = 1_000;
+    let bytes = [frames.publish("t", 1, b"x"), frames.publish("t", 2, b"y")].concat();
+    gateway.session.handle_bytes(&bytes, 1_000);
+    let Some(Uplink::Publish(publish)) = gateway.session.poll_uplink() else { panic!("a publish") };
+    gateway.session.handle_busy(&publish, 1_000);
+    assert!(gateway.session.poll_uplink().is_none() && !gateway.session.wants_bytes());
+    gateway
+}
+
+#[test]
+fn a_publish_that_was_given_back_is_offered_again_before_all_others() {
+    for version in BOTH {
+        let mut gateway = held(version);
+        assert_eq!(gateway.turn(), b"");
+        gateway.durable_to(0);
+        assert_eq!(gateway.topics().len(), 2);
+        assert!(matches!(&gateway.seen[0], Uplink::Publish(publish) if &publish.payload[..] == b"x"));
+        assert_eq!(gateway.durable_to(2), [puback(1), puback(2)].concat());
+        assert!(gateway.session.wants_bytes());
+        assert_eq!(gateway.session.poll_timeout(), Some(5_401_000).filter(|_| version == Version::V5));
+    }
+}
+
+#[test]
+fn a_publish_that_was_given_back_is_offered_again_after_a_second_and_given_up_in_the_end() {
+    for version in BOTH {
+        let mut gateway = held(version);
+        for second in 2..=30 {
+            assert_eq!(gateway.session.poll_timeout(), Some(second * 1_000));
+            gateway.session.handle_timeout(second * 1_000);
+            let Some(Uplink::Publish(publish)) = gateway.session.poll_uplink() else { panic!("a publish") };
+            gateway.session.handle_busy(&publish, second * 1_000);
+        }
+        let out = gateway.at(31_000);
+        match version {
+            Version::V5 => {
+                assert_eq!(out, puback_refused(1, 0x97));
+                assert_eq!(gateway.durable_to(1), puback(2), "and what is behind it goes on");
+            }
+            Version::V311 => {
+                assert_eq!(gateway.end(), Reason::QuotaExceeded);
+                assert_eq!(gateway.session.receipts_pending(), 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_publish_that_was_given_back_does_not_outlive_its_session() {
+    for version in BOTH {
+        let mut gateway = held(version);
+        gateway.session.handle_takeover(2_000);
+        assert_eq!(gateway.turn(), disconnect(version, Reason::TakenOver));
+        assert_eq!((gateway.end(), gateway.session.receipts_pending()), (Reason::TakenOver, 0));
+        let mut gateway = held(version);
+        gateway.session.handle_eof();
+        assert_eq!((gateway.turn(), gateway.session.receipts_pending()), (vec![], 0));
+        assert!(gateway.topics().is_empty());
+    }
+}
+
 #[test]
 fn receipts_that_are_not_offered_are_not_answered() {
     let mut gateway = Gateway::connected(Version::V5);

@@ -210,12 +210,17 @@ fn properties_that_may_not_be() {
         (b"\x26\0\x01a\0\x01\0", Reason::Malformed),
         (b"\x0B\x01", Reason::ProtocolError),
         (b"\x08\0\x01+", Reason::ProtocolError),
-        (b"\x23\0\x11", Reason::AliasInvalid),
+        (b"\x23\0\x09", Reason::AliasInvalid),
     ];
     for (properties, reason) in cases {
         ends(Version::V5, &publish(properties), reason);
     }
     ends(Version::V5, &frame(0x32, b"\0\x01t\0\x01\x05\x01"), Reason::Malformed);
+    let nul = b"\x26\0\x01\0\0\x01b";
+    ends(Version::V5, &frame(0x82, &[b"\0\x01", &block(nul)[..], b"\0\x01a\0"].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0xA2, &[b"\0\x01", &block(nul)[..], b"\0\x01a"].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0x40, &[b"\0\x01\0", &block(nul)[..]].concat()), Reason::Malformed);
+    ends(Version::V5, &frame(0xE0, &[b"\0", &block(nul)[..]].concat()), Reason::Malformed);
 }
 
 #[test]
@@ -266,11 +271,11 @@ fn topic_aliases() {
     let publish =
         |topic: &[u8], alias: u8| Frames(Version::V5).publish_raw(0x30, topic, 0, &[0x23, 0, alias], b"");
     let mut gateway = Gateway::connected(Version::V5);
-    gateway.send(&[publish(b"a", 1), publish(b"b", 16), publish(b"", 1), publish(b"", 16)].concat());
+    gateway.send(&[publish(b"a", 1), publish(b"b", 8), publish(b"", 1), publish(b"", 8)].concat());
     gateway.send(&[publish(b"c", 1), publish(b"", 1)].concat());
     assert_eq!(gateway.topics(), ["a", "b", "a", "b", "c", "c"]);
     assert_eq!(gateway.send(&publish(b"", 2)), disconnect(Version::V5, Reason::ProtocolError));
-    ends(Version::V5, &publish(b"a", 17), Reason::AliasInvalid);
+    ends(Version::V5, &publish(b"a", 9), Reason::AliasInvalid);
     ends(Version::V5, &publish(b"", 1), Reason::ProtocolError);
     ends(Version::V5, &publish(b"a", 0), Reason::Malformed);
 }

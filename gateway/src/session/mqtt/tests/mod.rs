@@ -118,10 +118,6 @@ impl Gateway {
     }
 
     fn topics(&self) -> Vec<&str> {
-        let topic = |uplink| match uplink {
-            &Uplink::Publish(ref publish) => Some(&*publish.topic),
-            _ => None,
-        };
         self.seen.iter().filter_map(topic).collect()
     }
 
@@ -139,4 +135,8 @@ fn disconnect(version: Version, reason: Reason) -> Vec<u8> {
         Version::V311 => Vec::new(),
         Version::V5 => vec![0xE0, 1, reason.code()],
     }
+}
+
+fn topic(uplink: &Uplink) -> Option<&str> {
+    if let Uplink::Publish(publish) = uplink { Some(&publish.topic) } else { None }
 }

@@ -34,6 +34,9 @@ fn play(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, String, Option<End>) {
         out.extend(gateway.send(read));
     }
     out.extend(gateway.durable_to(u64::MAX));
+    if let Some(version) = gateway.session.version() {
+        codec::read_back(version, &out).unwrap();
+    }
     let end = gateway.session.end();
     gateway.session.handle_eof();
     gateway.turn();
