@@ -8,6 +8,9 @@ mod name;
 mod reading;
 pub mod topic;
 
+#[cfg(test)]
+mod tests;
+
 pub use device::{DEVICE_ID_LEN_MAX, DeviceId, InvalidDeviceId};
 pub use json::{ENVELOPE_WORDS, write_json_string};
 pub use lane::Lane;

@@ -8,6 +8,7 @@ use tidegate_protocol::{InvalidName, Name, Reading, Unit, Value};
 use super::READINGS_MAX;
 
 /// Why a payload gave no readings.
+#[derive(Debug)]
 pub(super) enum Unfit {
     /// It has no known shape.
     UnknownShape,

@@ -170,7 +170,8 @@ fn device(
     match route.map_or(&DeviceSource::Login, |route| &route.device) {
         DeviceSource::Fixed(device) => Ok(device.clone()),
         DeviceSource::Topic => captures.device.and_then(|id| DeviceId::new(id).ok()).ok_or(Reject::Device),
-        DeviceSource::Login | DeviceSource::Payload => match topic.device() {
+        DeviceSource::Payload => Ok(topic.device().unwrap_or(input.device).clone()),
+        DeviceSource::Login => match topic.device() {
             Some(named) if named != input.device => Err(Reject::Device),
             _ => Ok(input.device.clone()),
         },

@@ -114,8 +114,7 @@ impl Reader<'_> {
             Topic::Other => self.input.topic,
         };
         let last = path.rsplit('/').next()?;
-        let free =
-            lane_word(last).is_none() && last != self.input.device.as_str() && last != self.device.as_str();
+        let free = lane_word(last).is_none() && last != self.device.as_str();
         free.then(|| Name::new(last).ok()).flatten()
     }
 }

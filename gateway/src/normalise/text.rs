@@ -48,7 +48,7 @@ pub(super) fn parse_any(payload: &[u8], device: Option<&DeviceId>) -> Option<Lin
 }
 
 /// Longest text worth looking at: a device, a comma and a value, with some white space.
-const LINE_LEN_MAX: usize = tidegate_protocol::DEVICE_ID_LEN_MAX + TEXT_LEN_MAX + 16;
+pub(super) const LINE_LEN_MAX: usize = tidegate_protocol::DEVICE_ID_LEN_MAX + TEXT_LEN_MAX + 16;
 
 fn trimmed(payload: &[u8]) -> Option<&str> {
     if payload.len() > LINE_LEN_MAX {
