@@ -150,10 +150,17 @@ impl Pipeline {
         self.spool.append_held(Lane::Telemetry, &envelope, 0, kept)
     }
 
-    fn envelope<'a>(&self, device: &'a tidegate_protocol::DeviceId, publish: &'a Publish<'_>) -> Envelope<'a> {
+    fn envelope<'a>(
+        &self,
+        device: &'a tidegate_protocol::DeviceId,
+        publish: &'a Publish<'_>,
+    ) -> Envelope<'a> {
         let mono_gw = self.clock.now_ms();
-        let user_properties =
-            publish.user_properties.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
+        let user_properties = publish
+            .user_properties
+            .iter()
+            .map(|(name, value)| ((&**name).into(), (&**value).into()))
+            .collect();
         Envelope {
             kind: Kind::Message,
             device: device.as_str(),

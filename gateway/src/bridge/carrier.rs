@@ -204,7 +204,9 @@ pub(super) fn records(batch: &Batch) -> Vec<(Record<'_>, DeviceId)> {
 
 fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {
     match record.envelope.kind {
-        Kind::Message | Kind::Gap => DeviceId::new(record.envelope.device).ok().map(|device| (record, device)),
+        Kind::Message | Kind::Gap => {
+            DeviceId::new(record.envelope.device).ok().map(|device| (record, device))
+        }
         Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
     }
 }

@@ -205,7 +205,11 @@ impl fmt::Display for Status {
         }
         for output in &self.outputs {
             let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms } = output;
-            writeln!(f, "output      {name}: {delivered} delivered, {unsent} unsent, {}", Unsent(*oldest_unsent_ms))?;
+            writeln!(
+                f,
+                "output      {name}: {delivered} delivered, {unsent} unsent, {}",
+                Unsent(*oldest_unsent_ms)
+            )?;
             if !trouble.is_empty() {
                 writeln!(f, "  trouble   {trouble}")?;
             }

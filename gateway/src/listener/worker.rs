@@ -149,6 +149,9 @@ impl Workers {
     }
 }
 
+/// Connections that wait for an offset of a lane, in the order of the offsets.
+type Waiting = VecDeque<(Offset, Rc<Connection>)>;
+
 /// One thread's connections. Nothing in it is shared with another thread but [`Shared`].
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -164,7 +167,7 @@ pub(crate) struct Worker {
     pub(crate) write_buffer: RefCell<Vec<u8>>,
     pub(crate) draining: Cell<bool>,
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
-    unsettled: [RefCell<VecDeque<(Offset, Rc<Connection>)>>; 2],
+    unsettled: [RefCell<Waiting>; 2],
     next_connection: Cell<u64>,
     /// Something was appended in this turn.
     appended: Notify,
@@ -263,7 +266,7 @@ impl Worker {
         self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
     }
 
-    fn unsettled(&self, lane: Lane) -> &RefCell<VecDeque<(Offset, Rc<Connection>)>> {
+    fn unsettled(&self, lane: Lane) -> &RefCell<Waiting> {
         let [event, telemetry] = &self.unsettled;
         match lane {
             Lane::Event => event,
@@ -313,8 +316,11 @@ impl Worker {
 
     fn revoke(&self) {
         for connection in self.all() {
-            let revoked =
-                connection.login.borrow().as_ref().is_some_and(|login| !self.shared.registry.is_current(login));
+            let revoked = connection
+                .login
+                .borrow()
+                .as_ref()
+                .is_some_and(|login| !self.shared.registry.is_current(login));
             if revoked {
                 connection.session.borrow_mut().handle_revoked();
                 self.flush(&connection);
