@@ -50,6 +50,9 @@ mod storage;
 
 mod stepper;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 mod config;
 
 mod error;
