@@ -46,6 +46,8 @@ mod state;
 
 mod status;
 
+mod inspect;
+
 mod storage;
 
 mod stepper;
@@ -67,6 +69,7 @@ pub use self::{
     cursor::{CONSUMERS_MAX, Cursor, Start},
     error::{CursorError, Failure, OpenError, ReadError, Unavailable},
     gap::{GAP_DEVICES_MAX, GapSummary, OTHER_DEVICES},
+    inspect::{Inspection, SegmentReport, inspect, look, verify},
     lane::PerLane,
     reader::{Batch, Lost, LostCause, Reader},
     record::{

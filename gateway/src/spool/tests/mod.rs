@@ -1,6 +1,7 @@
 //! The spool as a whole, on a real disk and on one that fails on purpose.
 
 mod faults;
+mod limits;
 mod model;
 mod road;
 
