@@ -10,7 +10,12 @@ fn open(disk: &SimulatedDisk, config: &Config) -> (Spool, Stepper) {
 }
 
 fn append(spool: &Spool, lane: Lane, n: u64) -> Result<Position, Unavailable> {
-    spool.append(lane, &message(if n % 3 == 0 { "door" } else { "sensor_1" }, n, n), 0, &[n as u8; 3_000])
+    spool.append(
+        lane,
+        &message(if n.is_multiple_of(3) { "door" } else { "sensor_1" }, n, n),
+        0,
+        &[n as u8; 3_000],
+    )
 }
 
 /// Appends until the answer is not yes; how many were taken, and the answer.
