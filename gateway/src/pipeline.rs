@@ -92,7 +92,8 @@ impl Pipeline {
         Self { spool, registry, routes, clock, boot, counters: Counters::default() }
     }
 
-    /// Authorises, normalises and appends; the record is durable once the watermark covers its position.
+    /// Authorises, normalises and appends; the record is durable once the watermark covers its position. Whoever
+    /// has handed over all that it has calls [`Spool::release`].
     ///
     /// # Errors
     /// [`Refusal`]. Each is counted, and a device's last one is kept for `tidegate device show`.
@@ -126,7 +127,7 @@ impl Pipeline {
             envelope.uid = Uid::Device { boot, sequence };
         }
         envelope.ts_dev = message.ts();
-        let position = self.spool.append(message.lane, &envelope, 0, publish.payload)?;
+        let position = self.spool.append_held(message.lane, &envelope, 0, publish.payload)?;
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(position)
     }
@@ -146,13 +147,20 @@ impl Pipeline {
         envelope.kind = Kind::Reject;
         envelope.user_properties = vec![("reason".into(), reject.code().into())];
         let kept = publish.payload.get(..REJECT_PAYLOAD_BYTES_MAX).unwrap_or(publish.payload);
-        self.spool.append(Lane::Telemetry, &envelope, 0, kept)
+        self.spool.append_held(Lane::Telemetry, &envelope, 0, kept)
     }
 
-    fn envelope<'a>(&self, device: &'a tidegate_protocol::DeviceId, publish: &'a Publish<'_>) -> Envelope<'a> {
+    fn envelope<'a>(
+        &self,
+        device: &'a tidegate_protocol::DeviceId,
+        publish: &'a Publish<'_>,
+    ) -> Envelope<'a> {
         let mono_gw = self.clock.now_ms();
-        let user_properties =
-            publish.user_properties.iter().map(|(name, value)| ((&**name).into(), (&**value).into())).collect();
+        let user_properties = publish
+            .user_properties
+            .iter()
+            .map(|(name, value)| ((&**name).into(), (&**value).into()))
+            .collect();
         Envelope {
             kind: Kind::Message,
             device: device.as_str(),

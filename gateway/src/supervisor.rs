@@ -87,7 +87,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The address is taken, most likely by another gateway.
-    #[error("cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -116,7 +118,6 @@ pub struct Gateway {
     spool: Spool,
     registry: Registry,
     routes: Arc<ArcSwap<Routes>>,
-    clock: Clock,
     bridges: Vec<Bridge>,
     workers: Workers,
     control: control::Server,
@@ -194,7 +195,8 @@ impl Gateway {
             Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
         let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes) });
         let listen = config.mqtt_address();
-        let shared = Arc::new(Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone()));
+        let shared =
+            Arc::new(Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone()));
         let workers = Workers::start(&shared, config.threads().get().into())
             .map_err(|source| StartError::Listen { address: listen, source })?;
         let services = control::Services {
@@ -204,9 +206,10 @@ impl Gateway {
             reloader: Arc::clone(&reloader),
             last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
         };
-        let control = control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        let control =
+            control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
         tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
-        Ok(Self { spool, registry, routes, clock, bridges, workers, control, failed, reloader })
+        Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
     }
 
     /// The address that MQTT clients connect to.

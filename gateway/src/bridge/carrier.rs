@@ -27,6 +27,10 @@ const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
 const DRAIN_MS_MAX: u64 = 5_000;
+/// Records of a batch that is worth a delivery of its own.
+const FULL_ENOUGH: usize = 256;
+/// How long a bridge lets smaller batches grow under load: much less than an output takes anyway.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long an idle bridge waits before it looks again by itself.
 const IDLE: Duration = Duration::from_millis(UNCONFIRMED_MS_MAX);
 
@@ -63,10 +67,13 @@ impl Carrier {
         self.spool.watermark().on_commit(Box::new(move || wake.notify_one()));
         while !*stopping.borrow() {
             let moved = self.carry().await;
-            if moved {
+            if moved > 0 {
                 // A stop or a replay must not wait for the end of a backlog.
                 if let Ok((replay, done)) = replays.try_recv() {
                     self.replay(&replay, done).await;
+                }
+                if moved < FULL_ENOUGH {
+                    tokio::time::sleep(GATHER).await;
                 }
                 continue;
             }
@@ -84,14 +91,14 @@ impl Carrier {
 
     async fn drain(&mut self) {
         let until_ms = self.clock.now_ms().saturating_add(DRAIN_MS_MAX);
-        while self.clock.now_ms() < until_ms && self.carry().await {}
+        while self.clock.now_ms() < until_ms && self.carry().await > 0 {}
         if let Err(error) = self.confirm().await {
             tracing::warn!(output = %self.name, %error, "what was delivered last is delivered again at the next start");
         }
     }
 
-    /// Delivers one batch, `event` first; false when there was nothing to deliver. A failing output is waited for.
-    async fn carry(&mut self) -> bool {
+    /// Delivers one batch, `event` first, and returns its records. A failing output is waited for.
+    async fn carry(&mut self) -> usize {
         match self.try_carry().await {
             Ok(moved) => {
                 if self.backoff.is_failing() {
@@ -109,12 +116,12 @@ impl Carrier {
                 }
                 let wait = self.backoff.next(random());
                 tokio::time::sleep(wait).await;
-                false
+                0
             }
         }
     }
 
-    async fn try_carry(&mut self) -> Result<bool, OutputError> {
+    async fn try_carry(&mut self) -> Result<usize, OutputError> {
         for lane in Lane::ALL {
             let from = self.reader(lane).offset();
             let batch = self.reader(lane).next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
@@ -132,10 +139,10 @@ impl Carrier {
             }
             self.note_delivered(lane, &batch, count);
             self.confirm_when_due().await?;
-            return Ok(true);
+            return Ok(count.max(1));
         }
         self.confirm_when_due().await?;
-        Ok(false)
+        Ok(0)
     }
 
     fn note_delivered(&mut self, lane: Lane, batch: &Batch, count: usize) {
@@ -197,7 +204,9 @@ pub(super) fn records(batch: &Batch) -> Vec<(Record<'_>, DeviceId)> {
 
 fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {
     match record.envelope.kind {
-        Kind::Message | Kind::Gap => DeviceId::new(record.envelope.device).ok().map(|device| (record, device)),
+        Kind::Message | Kind::Gap => {
+            DeviceId::new(record.envelope.device).ok().map(|device| (record, device))
+        }
         Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
     }
 }

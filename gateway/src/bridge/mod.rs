@@ -108,10 +108,11 @@ impl Bridge {
     /// The bridge's thread has panicked.
     pub fn drain(self) -> io::Result<()> {
         self.stop.send_replace(true);
-        self.thread.join().map_err(|_| io::Error::other(format!("the bridge to {} panicked", self.handle.name)))
+        self.thread
+            .join()
+            .map_err(|_| io::Error::other(format!("the bridge to {} panicked", self.handle.name)))
     }
 }
-
 
 impl Handle {
     /// The output's name.

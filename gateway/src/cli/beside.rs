@@ -37,7 +37,7 @@ fn unexpected() -> Error {
 ///
 /// # Errors
 /// [`Error::Unavailable`] when no gateway runs.
-pub fn status(args: &StatusArgs) -> Result<(), Error> {
+pub(super) fn status(args: &StatusArgs) -> Result<(), Error> {
     let config = load(&args.config)?;
     let mut client = Client::connect(&config.control_path())?;
     let Answer::Status(status) = client.ask(&Request::Status)? else { return Err(unexpected()) };
@@ -53,7 +53,7 @@ pub fn status(args: &StatusArgs) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Unavailable`] when no gateway runs.
-pub fn tail(args: &TailArgs) -> Result<(), Error> {
+pub(super) fn tail(args: &TailArgs) -> Result<(), Error> {
     let config = load(&args.config)?;
     let mut client = Client::connect(&config.control_path())?;
     let request = TailRequest {
@@ -86,7 +86,11 @@ impl std::fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Shown { lane, offset, device, protocol, topic, ts_gw, values, .. } = self.0;
         let initial = lane.get(..1).unwrap_or_default();
-        write!(f, "{initial}{offset:<8} {} {device:<16} {protocol:<7} {topic:<24} {values}", timestamp(*ts_gw))
+        write!(
+            f,
+            "{initial}{offset:<8} {} {device:<16} {protocol:<7} {topic:<24} {values}",
+            timestamp(*ts_gw)
+        )
     }
 }
 
@@ -94,7 +98,7 @@ impl std::fmt::Display for Line<'_> {
 ///
 /// # Errors
 /// [`Error::Unavailable`] when no gateway runs.
-pub fn replay(args: &ReplayArgs) -> Result<(), Error> {
+pub(super) fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let config = load(&args.config)?;
     let now_ms = wall_ms();
     let (from_ms, to_ms) = (args.from.wall_ms(now_ms), args.to.wall_ms(now_ms));
@@ -125,7 +129,7 @@ enum AskError {
 ///
 /// # Errors
 /// [`Error::Failed`] with what the registry said.
-pub fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
+pub(super) fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
     let config = load(&ConfigArgs { config: args.config.clone() })?;
     let mut way: Option<Way> = None;
     let executor = |command| {
@@ -136,7 +140,9 @@ pub fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
         way.take(command)
     };
     device::run(&args.command, executor, &mut print::out()).map_err(|error| match error {
-        DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Error::Output(source),
+        DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+            Error::Output(source)
+        }
         error => Error::Failed(error.to_string()),
     })
 }
@@ -151,7 +157,9 @@ impl Way {
     fn find(config: &Config) -> Result<Self, AskError> {
         match Client::connect(&config.control_path()) {
             Ok(client) => Ok(Self::Running(client)),
-            Err(ClientError::NotRunning(_)) => Ok(Self::Stopped(Box::new(Registry::open(&config.state_path())?))),
+            Err(ClientError::NotRunning(_)) => {
+                Ok(Self::Stopped(Box::new(Registry::open(&config.state_path())?)))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -14,10 +14,13 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Config`] when the configuration is bad; [`Error::Disk`] when the disk failed, exit code 74.
-pub fn run(args: &RunArgs) -> Result<(), Error> {
+pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let found = config::find_or_create(args.config.config.as_deref(), Path::new(""))?;
     if found.created {
-        print::note(format_args!("no configuration was there: {} is made, edit it as you like", found.path.display()));
+        print::note(format_args!(
+            "no configuration was there: {} is made, edit it as you like",
+            found.path.display()
+        ));
     }
     let overrides = Overrides { lan: args.lan };
     let config = Config::load(&found.path, overrides)?;
@@ -27,7 +30,8 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
-    let gateway = Gateway::start(&config, Some(Source { path: found.path, overrides, log })).map_err(start_error)?;
+    let gateway =
+        Gateway::start(&config, Some(Source { path: found.path, overrides, log })).map_err(start_error)?;
     let end = runtime.block_on(gateway.run(std::future::pending()));
     match end {
         Ok(End::Stopped) => Ok(()),
@@ -35,7 +39,9 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
             if let Err(error) = leave_failure(&config.data, &reason, wall_ms()) {
                 tracing::error!(%error, "cannot leave the reason in the data folder");
             }
-            Err(Error::Disk(format!("{reason}; nothing is acknowledged that is not on disk; start the gateway again")))
+            Err(Error::Disk(format!(
+                "{reason}; nothing is acknowledged that is not on disk; start the gateway again"
+            )))
         }
         Err(error) => Err(Error::Failed(format!("cannot wait for signals: {error}"))),
     }

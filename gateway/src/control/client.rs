@@ -39,7 +39,9 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Self, ClientError> {
         match UnixStream::connect(path) {
             Ok(stream) => Ok(Self { stream: BufReader::new(stream) }),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
                 Err(ClientError::NotRunning(path.to_owned()))
             }
             Err(error) => Err(error.into()),

@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    auth::{DeviceAnswer, DeviceCommand},
-};
+use crate::auth::{DeviceAnswer, DeviceCommand};
 
 mod client;
 mod server;

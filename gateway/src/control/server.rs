@@ -131,7 +131,10 @@ pub(super) async fn send(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Res
 
 async fn answer(request: Request, services: &Services) -> Answer {
     match request {
-        Request::Status => Answer::Status(Box::new(status::observe(services))),
+        Request::Status => match status::observe(services) {
+            Ok(status) => Answer::Status(Box::new(status)),
+            Err(error) => Answer::Error(error.to_string()),
+        },
         Request::Device(command) => {
             let registry = services.shared.registry.clone();
             let applying = move || auth::apply(&registry, command, wall_ms());
@@ -153,7 +156,11 @@ async fn answer(request: Request, services: &Services) -> Answer {
 async fn replay(request: &ReplayRequest, services: &Services) -> Answer {
     let Some(bridge) = services.bridges.iter().find(|bridge| bridge.name() == request.output) else {
         let names: Vec<_> = services.bridges.iter().map(bridge::Handle::name).collect();
-        return Answer::Error(format!("no output is named {}; there is: {}", request.output, names.join(", ")));
+        return Answer::Error(format!(
+            "no output is named {}; there is: {}",
+            request.output,
+            names.join(", ")
+        ));
     };
     let span = Replay { from_ms: request.from_ms, to_ms: request.to_ms };
     match bridge.replay(span).await {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Services;
 use crate::{
     clock::wall_ms,
-    spool::{self, CursorStatus, Lane},
+    spool::{self, CursorStatus, Lane, ReadError},
 };
 
 /// Devices without a promise that are named; the rest is counted.
@@ -105,8 +105,8 @@ pub struct ConnectionStatus {
     pub qos0_more: bool,
 }
 
-pub(super) fn observe(services: &Services) -> Status {
-    let spool = services.shared.pipeline.spool().status();
+pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
+    let spool = services.shared.pipeline.spool().status()?;
     let now_ms = wall_ms();
     let outputs: Vec<_> = services
         .bridges
@@ -123,7 +123,7 @@ pub(super) fn observe(services: &Services) -> Status {
             }
         })
         .collect();
-    Status {
+    Ok(Status {
         lost: spool.dropped.saturating_add(spool.lost),
         oldest_unsent_ms: outputs.iter().filter_map(|output| output.oldest_unsent_ms).max(),
         failure: spool.failure.as_ref().map(ToString::to_string),
@@ -131,7 +131,7 @@ pub(super) fn observe(services: &Services) -> Status {
         outputs,
         connections: connections(services),
         spool: spool_status(&spool),
-    }
+    })
 }
 
 fn unsent(cursor: &CursorStatus) -> u64 {
@@ -205,7 +205,11 @@ impl fmt::Display for Status {
         }
         for output in &self.outputs {
             let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms } = output;
-            writeln!(f, "output      {name}: {delivered} delivered, {unsent} unsent, {}", Unsent(*oldest_unsent_ms))?;
+            writeln!(
+                f,
+                "output      {name}: {delivered} delivered, {unsent} unsent, {}",
+                Unsent(*oldest_unsent_ms)
+            )?;
             if !trouble.is_empty() {
                 writeln!(f, "  trouble   {trouble}")?;
             }

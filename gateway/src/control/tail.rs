@@ -32,7 +32,11 @@ impl Tail {
     ///
     /// # Errors
     /// The spool cannot be read.
-    pub fn new(spool: &Spool, routes: &Arc<ArcSwap<Routes>>, request: TailRequest) -> Result<Self, ReadError> {
+    pub fn new(
+        spool: &Spool,
+        routes: &Arc<ArcSwap<Routes>>,
+        request: TailRequest,
+    ) -> Result<Self, ReadError> {
         let durable = spool.watermark().durable();
         let begin = |lane| {
             let offset = match request.from_ms {
@@ -132,7 +136,9 @@ fn show(routes: &Routes, record: &Record<'_>) -> Vec<Shown> {
         Ok(message) => match &message.content {
             Content::Readings(readings) => readings
                 .iter()
-                .map(|reading| line(message.device.as_str(), &message.topic, values(reading), first_number(reading)))
+                .map(|reading| {
+                    line(message.device.as_str(), &message.topic, values(reading), first_number(reading))
+                })
                 .collect(),
             Content::Raw => {
                 vec![line(message.device.as_str(), &message.topic, excerpt(record.payload), None)]

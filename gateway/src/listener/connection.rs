@@ -9,10 +9,7 @@ use std::{
 
 use tokio::{io::Interest, net::TcpStream, sync::oneshot};
 
-use crate::{
-    auth::Login,
-    session::mqtt::Session,
-};
+use crate::{auth::Login, session::mqtt::Session};
 
 /// Bytes of answers that a peer may leave unread before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
@@ -104,7 +101,8 @@ impl Connection {
             Ok(count) => {
                 if count < buffer.len() {
                     // The socket is empty: say so, which spares the read that would find that out.
-                    let _drained = self.stream.try_io(Interest::READABLE, || Err::<(), _>(would_block())).is_err();
+                    let _drained =
+                        self.stream.try_io(Interest::READABLE, || Err::<(), _>(would_block())).is_err();
                 }
                 Some(count)
             }

@@ -1,4 +1,5 @@
 use std::{
+    net::IpAddr,
     rc::Rc,
     sync::{MutexGuard, PoisonError},
     time::Duration,
@@ -55,13 +56,9 @@ async fn authenticate(
         Attempt::Busy => return Err(Refusal::Busy),
         Attempt::Refused => None,
         Attempt::Person(check) => {
-            // A check costs a core's time: it is paid for before, and given back to who was right.
-            let mut throttle = throttle(worker);
-            if !throttle.permits(address, now_ms) {
+            if !pay_for_check(worker, address, now_ms) {
                 return Err(Refusal::RateExceeded);
             }
-            throttle.note_failure(address, now_ms);
-            drop(throttle);
             let checking = tokio::task::spawn_blocking(move || check.verify());
             checking.await.map_err(|_| Refusal::Unavailable)?
         }
@@ -73,6 +70,15 @@ async fn authenticate(
     shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
     let may_go_on = throttle(worker).note_failure(address, now_ms);
     Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
+}
+
+/// A check costs a core's time: it is paid for before, and given back to who was right.
+fn pay_for_check(worker: &Worker, address: IpAddr, now_ms: u64) -> bool {
+    let mut throttle = throttle(worker);
+    throttle.permits(address, now_ms) && {
+        throttle.note_failure(address, now_ms);
+        true
+    }
 }
 
 fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {

@@ -4,14 +4,19 @@
 //! socket and its own connections, which never move to another thread. The pure sessions live in
 //! [`crate::session`]; what is here moves their bytes and tells them what became durable.
 
-pub mod mqtt;
+mod worker;
+
+mod mqtt;
 
 mod connection;
-mod directory;
-mod downlink;
+
 mod login;
+
+mod directory;
+
 mod uplink;
-mod worker;
+
+mod downlink;
 
 pub use directory::Directory;
 pub use mqtt::Config;

@@ -23,8 +23,9 @@ pub(crate) async fn drain(worker: &Rc<Worker>, connection: &Rc<Connection>) {
         }
         let held_back = !connection.wants_bytes();
         worker.flush(connection);
-        // What was sent has made room, and the session may go on with what it had read.
-        if !asked && !(held_back && connection.wants_bytes()) {
+        // What was sent may have made room, so that the session goes on with what it had read.
+        let made_room = held_back && connection.wants_bytes();
+        if !asked && !made_room {
             break;
         }
     }

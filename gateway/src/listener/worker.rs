@@ -149,6 +149,9 @@ impl Workers {
     }
 }
 
+/// Connections that wait for an offset of a lane, in the order of the offsets.
+type Waiting = VecDeque<(Offset, Rc<Connection>)>;
+
 /// One thread's connections. Nothing in it is shared with another thread but [`Shared`].
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -164,8 +167,10 @@ pub(crate) struct Worker {
     pub(crate) write_buffer: RefCell<Vec<u8>>,
     pub(crate) draining: Cell<bool>,
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
-    unsettled: [RefCell<VecDeque<(Offset, Rc<Connection>)>>; 2],
+    unsettled: [RefCell<Waiting>; 2],
     next_connection: Cell<u64>,
+    /// Something was appended in this turn.
+    appended: Notify,
     /// Connections that have not logged in.
     unauthenticated: Cell<usize>,
 }
@@ -191,6 +196,7 @@ impl Worker {
             draining: Cell::new(false),
             unsettled: Default::default(),
             next_connection: Cell::new(1),
+            appended: Notify::new(),
             unauthenticated: Cell::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -199,6 +205,7 @@ impl Worker {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
             tokio::task::spawn_local(Rc::clone(&worker).follow_commits());
+            tokio::task::spawn_local(Rc::clone(&worker).follow_turns());
             tokio::task::spawn_local(Rc::clone(&worker).follow_deadlines());
             Rc::clone(&worker).follow_inbox(inbox).await;
             accepting.abort();
@@ -227,6 +234,15 @@ impl Worker {
         }
     }
 
+    /// Releases what a turn of the worker has appended: this task stands in line behind all connections that were
+    /// ready with the first one that appended, so that their publishes share a commit.
+    async fn follow_turns(self: Rc<Self>) {
+        loop {
+            self.appended.notified().await;
+            self.shared.pipeline.spool().release();
+        }
+    }
+
     fn settle(&self, durable: &Durable) {
         let mut buffer = self.write_buffer.borrow_mut();
         for lane in Lane::ALL {
@@ -246,10 +262,11 @@ impl Worker {
 
     /// Remembers that `connection` waits for `offset`.
     pub(crate) fn await_durable(&self, lane: Lane, offset: Offset, connection: &Rc<Connection>) {
+        self.appended.notify_one();
         self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
     }
 
-    fn unsettled(&self, lane: Lane) -> &RefCell<VecDeque<(Offset, Rc<Connection>)>> {
+    fn unsettled(&self, lane: Lane) -> &RefCell<Waiting> {
         let [event, telemetry] = &self.unsettled;
         match lane {
             Lane::Event => event,
@@ -299,8 +316,11 @@ impl Worker {
 
     fn revoke(&self) {
         for connection in self.all() {
-            let revoked =
-                connection.login.borrow().as_ref().is_some_and(|login| !self.shared.registry.is_current(login));
+            let revoked = connection
+                .login
+                .borrow()
+                .as_ref()
+                .is_some_and(|login| !self.shared.registry.is_current(login));
             if revoked {
                 connection.session.borrow_mut().handle_revoked();
                 self.flush(&connection);

@@ -1,3 +1,5 @@
+//! JSON lines on this machine.
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -36,7 +38,15 @@ impl FileOutput {
         let mut file = open_numbered(&dir, number)?;
         let size = cut_torn_line(&mut file)?;
         let files_max = usize::try_from(config.keep_files).unwrap_or(usize::MAX).saturating_add(1);
-        Ok(Self { dir, rotate_bytes: config.rotate_bytes, files_max, file, number, size, lines: String::new() })
+        Ok(Self {
+            dir,
+            rotate_bytes: config.rotate_bytes,
+            files_max,
+            file,
+            number,
+            size,
+            lines: String::new(),
+        })
     }
 
     /// Writes a line for what is missing, and a line for each reading of each item. Nothing is confirmed yet.

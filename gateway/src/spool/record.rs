@@ -17,7 +17,7 @@ pub type Offset = u64;
 pub const USER_PROPERTIES_MAX: usize = 64;
 
 /// Bytes of a record before its optional parts.
-const FIXED_BYTES: usize = 40;
+const FIXED_BYTES: usize = 36;
 
 const FLAG_UID: u8 = 1;
 const FLAG_CONTENT_TYPE: u8 = 1 << 1;
@@ -192,7 +192,7 @@ pub struct Malformed;
 
 /// Bytes that the record takes in a commit; none when one of its parts is longer than the format can say.
 #[must_use]
-pub fn encoded_len(envelope: &Envelope<'_>, payload: &[u8]) -> Option<usize> {
+pub(super) fn encoded_len(envelope: &Envelope<'_>, payload: &[u8]) -> Option<usize> {
     let word = usize::from(u16::MAX);
     let content_type = envelope.content_type.unwrap_or_default();
     let fits = envelope.device.len() <= DEVICE_ID_LEN_MAX
@@ -219,7 +219,7 @@ pub fn encoded_len(envelope: &Envelope<'_>, payload: &[u8]) -> Option<usize> {
 }
 
 /// Appends the record's bytes to `out`. `len` is what [`encoded_len`] said of the same parts.
-pub fn encode(envelope: &Envelope<'_>, format: u16, payload: &[u8], len: usize, out: &mut Vec<u8>) {
+pub(super) fn encode(envelope: &Envelope<'_>, format: u16, payload: &[u8], len: usize, out: &mut Vec<u8>) {
     let content_type = envelope.content_type.unwrap_or_default();
     let mut flags = ((envelope.clock as u8) << CLOCK_SHIFT) | (envelope.qos << QOS_SHIFT);
     for (flag, set) in [
@@ -266,7 +266,7 @@ pub fn encode(envelope: &Envelope<'_>, format: u16, payload: &[u8], len: usize, 
 ///
 /// # Errors
 /// [`Malformed`] when the bytes are no record, whole or in part.
-pub fn decode<'a>(position: Position, bytes: &mut &'a [u8]) -> Result<Record<'a>, Malformed> {
+pub(super) fn decode<'a>(position: Position, bytes: &mut &'a [u8]) -> Result<Record<'a>, Malformed> {
     let len = usize::try_from(peek_len(bytes).ok_or(Malformed)?).map_err(|_| Malformed)?;
     let (record, rest) = bytes.split_at_checked(len).ok_or(Malformed)?;
     let mut take = Take(record.get(4..).ok_or(Malformed)?);
