@@ -110,7 +110,7 @@ async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
             let Ok(Some(shown)) = tail.look() else { break };
             shown.into_iter().for_each(|shown| table.take(shown));
         }
-        let _drawn = table.draw(&above(progress)).is_ok();
+        let _drawn = table.draw(&above(progress), progress.elapsed).is_ok();
     };
     let interrupted = termination().map_err(failed)?;
     let (stop, stopped) = oneshot::channel::<()>();
