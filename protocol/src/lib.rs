@@ -8,6 +8,9 @@ mod name;
 mod reading;
 pub mod topic;
 
+#[cfg(test)]
+mod tests;
+
 pub use device::{DEVICE_ID_LEN_MAX, DeviceId, InvalidDeviceId};
 pub use json::{ENVELOPE_WORDS, write_json_string};
 pub use lane::Lane;
@@ -15,4 +18,4 @@ pub use name::{InvalidName, NAME_LEN_MAX, Name};
 pub use reading::{
     DoesNotFit, MEASUREMENTS_MAX, Measurement, Reading, TEXT_LEN_MAX, Text, UNIT_LEN_MAX, Unit, Value,
 };
-pub use topic::{InvalidTopic, Topic};
+pub use topic::{InvalidTopic, TOPIC_LEN_MAX, Topic};

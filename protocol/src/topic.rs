@@ -11,7 +11,7 @@
 //!
 //! `t/1` and `e/1` are other topics: only the long words have devices below them.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use crate::{DEVICE_ID_LEN_MAX, DeviceId, Lane};
 
@@ -189,8 +189,8 @@ impl LaneTopic {
     #[must_use]
     pub fn new(lane: Lane, device: &DeviceId) -> Self {
         let mut text = heapless::String::new();
-        let written = write!(text, "{lane}/{device}");
-        debug_assert!(written.is_ok(), "LANE_TOPIC_LEN_MAX has room for every lane and device");
+        let fits = [lane.as_str(), "/", device.as_str()].iter().all(|part| text.push_str(part).is_ok());
+        debug_assert!(fits, "LANE_TOPIC_LEN_MAX has room for every lane and device");
         Self(text)
     }
 

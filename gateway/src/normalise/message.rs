@@ -2,7 +2,7 @@ use std::{fmt, ops::Deref};
 
 use tidegate_protocol::{DeviceId, Lane, Name, Reading, topic::LaneTopic};
 
-use super::{BodyForm, IdForm};
+use super::{BodyForm, IdForm, table::Route};
 
 /// What a payload has become: whose it is, where it goes, and what it says.
 ///
@@ -28,6 +28,10 @@ pub struct Message<'a> {
     pub route: Option<usize>,
     /// What makes a duplicate recognisable.
     pub id: IdForm,
+    /// The route itself, for the mapping of single parts.
+    pub(super) applied: Option<&'a Route>,
+    /// What the route calls the measurement, for its output topic and tag.
+    pub(super) name: Word<'a>,
 }
 
 /// What a payload says.

@@ -1,0 +1,81 @@
+//! Damage is copied aside before anything writes over it.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    segment::{BLOCK, BLOCK_BYTES, Epoch},
+    state::is_no_room,
+    storage::{AlignedBuffer, Storage},
+};
+
+/// The folder of the pieces.
+pub(super) const QUARANTINE_FOLDER: &str = "quarantine";
+
+/// Bytes of one piece; the rest of longer damage stays where it is.
+const PIECE_BYTES_MAX: u64 = 4 << 20;
+
+/// The pieces of damage that were copied aside.
+#[derive(Debug)]
+pub(super) struct Quarantine {
+    bytes_max: u64,
+    /// Bytes of each piece by its name.
+    pieces: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Quarantine {
+    /// Looks what is there.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub(super) fn load(storage: &dyn Storage, bytes_max: u64) -> io::Result<Self> {
+        let mut pieces = BTreeMap::new();
+        for name in storage.list(QUARANTINE_FOLDER)? {
+            let name = format!("{QUARANTINE_FOLDER}/{name}");
+            let bytes = storage.open(&name, false)?.len()?;
+            pieces.insert(name, bytes);
+        }
+        Ok(Self { bytes_max, pieces: Mutex::new(pieces) })
+    }
+
+    /// Pieces, and bytes of them.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        (pieces.len() as u64, pieces.values().sum())
+    }
+
+    /// Copies the bytes `from..to` of a segment aside, once, as long as the share of quarantine lasts.
+    ///
+    /// # Errors
+    /// What the operating system says; no room is no error.
+    pub(super) fn keep(
+        &self,
+        storage: &dyn Storage,
+        segment: (&str, Epoch),
+        (from, to): (u64, u64),
+    ) -> io::Result<()> {
+        let (name, epoch) = segment;
+        let piece = format!("{QUARANTINE_FOLDER}/{name}-{epoch:016x}-{from:08x}.damage");
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = to.saturating_sub(from).next_multiple_of(BLOCK).min(PIECE_BYTES_MAX);
+        if wanted == 0
+            || pieces.contains_key(&piece)
+            || pieces.values().sum::<u64>() + wanted > self.bytes_max
+        {
+            return Ok(());
+        }
+        let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(BLOCK_BYTES)];
+        storage.open(name, false)?.read_at(&mut bytes, from)?;
+        let copy = AlignedBuffer::holding(&bytes);
+        match storage.create(&piece, copy.len() as u64) {
+            Ok(file) => file.write_synced(copy.as_slice(), 0).map(drop)?,
+            Err(error) if is_no_room(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        pieces.insert(piece, copy.len() as u64);
+        Ok(())
+    }
+}
