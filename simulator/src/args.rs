@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
+use crate::simulator::{AuditPlan, Error, Plan, Qos, Target, Version, plan};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tidegate_simulator::{AuditPlan, Error, Plan, Qos, Target, Version, plan};
 
 const EXAMPLES: &str = "\
 Examples:

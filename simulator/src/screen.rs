@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
+use crate::simulator::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tidegate_simulator::Progress;
 
 use crate::args::Show;
 

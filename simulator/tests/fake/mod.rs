@@ -35,7 +35,6 @@ pub(crate) struct Faults {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) connections: Arc<AtomicU64>,
 }
 
 struct Shared {
@@ -54,16 +53,13 @@ impl Server {
         let shared = Arc::new(shared);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                count.fetch_add(1, Ordering::Relaxed);
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || drop(serve(&stream.unwrap(), &shared)));
             }
         });
-        Self { address, dir, connections }
+        Self { address, dir }
     }
 
     pub(crate) fn out(&self) -> PathBuf {
