@@ -42,6 +42,7 @@ pub(crate) struct Counters {
 struct Told {
     causes: BTreeMap<String, u64>,
     latencies: Latencies,
+    round_trips: Latencies,
     last_failure: Option<(String, Failure)>,
 }
 
@@ -65,7 +66,12 @@ impl Counter {
 
 impl Counters {
     pub(crate) fn new() -> Self {
-        let told = Told { causes: BTreeMap::new(), latencies: Latencies::new(), last_failure: None };
+        let told = Told {
+            causes: BTreeMap::new(),
+            latencies: Latencies::new(),
+            round_trips: Latencies::new(),
+            last_failure: None,
+        };
         Self {
             planned: Counter::default(),
             sent: Counter::default(),
@@ -90,8 +96,10 @@ impl Counters {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn note_latency(&self, latency_us: u64) {
-        self.told().latencies.record(latency_us);
+    pub(crate) fn note_latency(&self, latency_us: u64, round_trip_us: u64) {
+        let mut told = self.told();
+        told.latencies.record(latency_us);
+        told.round_trips.record(round_trip_us);
     }
 
     /// Counts a cause of a refusal or of the end of a connection.
@@ -113,6 +121,10 @@ impl Counters {
 
     pub(crate) fn latency(&self) -> LatencyMs {
         self.told().latencies.summary()
+    }
+
+    pub(crate) fn round_trip(&self) -> LatencyMs {
+        self.told().round_trips.summary()
     }
 
     pub(crate) fn causes(&self) -> BTreeMap<String, u64> {

@@ -1,12 +1,14 @@
 //! Latency of acknowledgements. Nothing else names `hdrhistogram`.
 
+use std::fmt;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// The longest latency told apart from longer ones: an hour.
 const LATENCY_US_MAX: u64 = 3_600_000_000;
 
-/// Latencies from the planned time of a reading to its acknowledgement.
+/// Times from something to the acknowledgement of a reading.
 #[derive(Debug)]
 pub(crate) struct Latencies(Option<Histogram<u64>>);
 
@@ -50,6 +52,13 @@ impl Latencies {
             p999: at(0.999),
             max: milliseconds(histogram.max()),
         }
+    }
+}
+
+impl fmt::Display for LatencyMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p90, p99, p999, max } = self;
+        write!(f, "p50 {p50:.2} ms, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p999:.2}, max {max:.2}")
     }
 }
 

@@ -225,6 +225,7 @@ impl<'a> Fleet<'a> {
             reconnects: counters.reconnects.get(),
             acknowledged_out_of_order: counters.acknowledged_out_of_order.get(),
             latency_ms: counters.latency(),
+            round_trip_ms: counters.round_trip(),
             lost: None,
             duplicated: None,
             out_of_order: None,

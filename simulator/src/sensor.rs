@@ -319,7 +319,7 @@ impl Sensor {
 
     fn note_acknowledged(&self, settled: &Settled) {
         self.shared.counters.acknowledged.add(1);
-        self.shared.counters.note_latency(settled.latency_us);
+        self.shared.counters.note_latency(settled.latency_us, settled.round_trip_us);
         if !settled.in_order {
             self.shared.counters.acknowledged_out_of_order.add(1);
         }

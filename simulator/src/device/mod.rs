@@ -87,6 +87,8 @@ pub struct Settled {
     pub sequence: u64,
     /// From the time it was due to `now`.
     pub latency_us: Micros,
+    /// From the last time it was sent to `now`.
+    pub round_trip_us: Micros,
     /// Were all that were sent before it settled before it? A server acknowledges in order \[MQTT-4.6.0-2\].
     pub in_order: bool,
 }
@@ -304,7 +306,8 @@ impl Device {
 
 const fn settled(entry: &Entry, now_us: Micros, in_order: bool) -> Settled {
     let latency_us = now_us.saturating_sub(entry.planned_us);
-    Settled { sequence: entry.sequence, latency_us, in_order }
+    let round_trip_us = now_us.saturating_sub(entry.sent_us);
+    Settled { sequence: entry.sequence, latency_us, round_trip_us, in_order }
 }
 
 #[cfg(test)]

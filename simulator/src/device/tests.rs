@@ -31,12 +31,12 @@ fn readings_follow_the_schedule_and_one_is_on_its_way() {
     let mut device = connected(PLAN);
     assert_eq!(device.poll_send(9), None);
     assert_eq!(device.poll_timeout(), Some(10));
-    assert_eq!(device.poll_send(10), Some(Sending { sequence: 1, planned_us: 10 }));
-    device.handle_written(1, 10);
+    assert_eq!(device.poll_send(12), Some(Sending { sequence: 1, planned_us: 10 }));
+    device.handle_written(1, 12);
     assert_eq!(device.poll_send(300), None, "the window is closed");
     assert_eq!(device.poll_timeout(), None);
     let settled = device.handle_acknowledged(1, 300).unwrap();
-    assert_eq!(settled, Settled { sequence: 1, latency_us: 290, in_order: true });
+    assert_eq!(settled, Settled { sequence: 1, latency_us: 290, round_trip_us: 288, in_order: true });
     assert_eq!(device.poll_send(300), Some(Sending { sequence: 2, planned_us: 110 }));
     assert_eq!(device.handle_acknowledged(9, 300), None, "nothing is on its way under that id");
 }
