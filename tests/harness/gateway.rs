@@ -127,6 +127,12 @@ impl Gateway {
         self
     }
 
+    /// Stands for the folder `dir` of another gateway, whose port it takes.
+    pub fn take_over(&mut self, dir: &Path, port: u16) {
+        dir.clone_into(&mut self.dir);
+        self.port = port;
+    }
+
     pub fn with_environment(&mut self, name: &str, value: &str) -> &mut Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -270,4 +276,14 @@ fn login(printed: &str, user: &str) -> Login {
     let named = words.clone().skip_while(|word| *word != "password").nth(1);
     let password = named.or_else(|| words.next_back()).expect("a line with words").to_owned();
     Login { user: user.to_owned(), password }
+}
+
+/// Reads a file of `device add --out`: lines `device,secret`.
+pub fn read_credentials(file: &Path) -> Vec<Login> {
+    let text = fs::read_to_string(file).expect("the credentials were written");
+    let login = |line: &str| {
+        let (user, password) = line.split_once(',')?;
+        (user != "device").then(|| Login { user: user.to_owned(), password: password.to_owned() })
+    };
+    text.lines().filter_map(login).collect()
 }
