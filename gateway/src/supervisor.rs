@@ -230,20 +230,16 @@ impl Gateway {
         &self.routes
     }
 
-    /// Runs until SIGTERM, SIGINT, `stop` or a fatal error, then stops in order.
+    /// Runs until `stop` or a fatal error, then stops in order. SIGHUP reads the configuration again.
     ///
     /// # Errors
     /// No signal handler could be installed.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<End> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
                 () = &mut stop => break,
                 () = self.failed.notified() => break,
                 _ = hangup.recv() => self.reload(),
@@ -305,6 +301,21 @@ impl Gateway {
             None => End::Stopped,
         }
     }
+}
+
+/// Returns when the process is asked to end: SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// No signal handler could be installed.
+pub fn termination() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 fn make_folder(path: &Path) -> Result<(), StartError> {

@@ -50,6 +50,7 @@ pub enum Command {
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),
+    #[cfg(feature = "demo")]
     /// Show a gateway at work: virtual sensors, a live table, an audit
     #[command(long_about = help::DEMO, after_help = help::DEMO_AFTER)]
     Demo(DemoArgs),

@@ -7,6 +7,8 @@ mod args;
 mod beside;
 pub mod check;
 pub mod completions;
+#[cfg(feature = "demo")]
+mod demo;
 pub mod device;
 mod error;
 mod help;
@@ -40,7 +42,8 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Status(args) => beside::status(args),
         Command::Replay(args) => beside::replay(args),
         Command::Spool(_) => Err(Error::Failed("soon".to_owned())),
-        Command::Demo(_) => Err(Error::Failed("soon".to_owned())),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     clock::wall_ms,
     config::{self, Config, Overrides},
     logging,
-    supervisor::{End, Gateway, Source, StartError, leave_failure},
+    supervisor::{End, Gateway, Source, StartError, leave_failure, termination},
 };
 
 /// Runs the gateway until it is told to stop.
@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
         .map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
     let gateway =
         Gateway::start(&config, Some(Source { path: found.path, overrides, log })).map_err(start_error)?;
-    let end = runtime.block_on(gateway.run(std::future::pending()));
+    let end = runtime.block_on(async { gateway.run(termination()?).await });
     match end {
         Ok(End::Stopped) => Ok(()),
         Ok(End::Failed(reason)) => {

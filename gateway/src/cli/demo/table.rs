@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::super::print;
@@ -29,7 +29,8 @@ pub(super) struct Table {
     readings: u64,
     hot: u64,
     is_terminal: bool,
-    line_due: Instant,
+    /// When, since the start, the log gets its next line.
+    line_due: Duration,
 }
 
 impl Table {
@@ -39,7 +40,7 @@ impl Table {
             readings: 0,
             hot: 0,
             is_terminal: io::stdout().is_terminal(),
-            line_due: Instant::now() + LINE_EVERY,
+            line_due: LINE_EVERY,
         }
     }
 
@@ -51,14 +52,14 @@ impl Table {
         self.newest.insert((shown.device.len(), shown.device), number);
     }
 
-    /// Draws; `above` is a line about the whole.
-    pub(super) fn draw(&mut self, above: &str) -> io::Result<()> {
+    /// Draws, `elapsed` after the start; `above` is a line about the whole.
+    pub(super) fn draw(&mut self, above: &str, elapsed: Duration) -> io::Result<()> {
         if self.is_terminal {
             let mut out = print::out();
             out.write_all(format!("{HOME_AND_CLEAR}{}", self.page(above)).as_bytes())?;
             return out.flush();
         }
-        if Instant::now() < self.line_due {
+        if elapsed < self.line_due {
             return Ok(());
         }
         self.line_due += LINE_EVERY;
