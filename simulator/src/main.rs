@@ -13,10 +13,11 @@ use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
 use screen::Screen;
-use tidegate_simulator::{
+use simulator::{
     Error,
     audit::{self, Ledger},
 };
+use tidegate_simulator as simulator;
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
@@ -41,8 +42,7 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
     let runtime = runtime(run.threads)?;
     let mut screen = Screen::new(run.progress);
-    let outcome =
-        runtime.block_on(tidegate_simulator::run(plan, |progress| screen.show(progress), interrupted()));
+    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), interrupted()));
     screen.end();
     let report = outcome?;
     say(&report)?;
