@@ -10,7 +10,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tidegate_tests::{Gateway, Login, eventually, free_ports, ran};
+use tidegate_tests::{Gateway, Login, eventually, free_ports, ran, read_credentials};
 
 /// Ticks of `/proc/PID/stat` a second on Linux.
 const TICKS_PER_S: f64 = 100.0;
@@ -120,12 +120,7 @@ impl Server {
 fn start_tidegate(logins: usize) -> Server {
     let gateway = Gateway::make();
     let credentials = gateway.add_devices(logins, "sensor_b");
-    let text = fs::read_to_string(credentials).expect("the credentials were written");
-    let logins = text.lines().filter_map(|line| {
-        let (user, password) = line.split_once(',')?;
-        (user != "device").then(|| Login { user: user.to_owned(), password: password.to_owned() })
-    });
-    let logins = logins.collect();
+    let logins = read_credentials(&credentials);
     let mut gateway = Box::new(gateway);
     gateway.run();
     Server { process: Process::Tidegate(gateway), logins }

@@ -49,11 +49,10 @@ impl LoopDisk {
         &self.mount
     }
 
-    /// Mounts it again so that nothing can be written.
-    pub fn make_read_only(&self) {
-        // `mount -o remount,ro` refuses while files are open for writing; an emergency remount does not ask, but
-        // takes every file system of the machine with it. A shutdown of this one file system is the same to a writer.
-        ran(Command::new("mount").args(["-o", "remount,ro,abort"]).arg(&self.mount));
+    /// Makes the file system refuse every write from here on, as ext4 does after an error of the device.
+    pub fn shut_down(&self) {
+        // A remount to read-only is refused while files are open for writing. With `abort`, ext4 gives up its journal.
+        ran(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.mount));
     }
 }
 

@@ -127,6 +127,12 @@ impl Gateway {
         self
     }
 
+    /// Stands for the folder `dir` of another gateway, whose port it takes.
+    pub fn take_over(&mut self, dir: &Path, port: u16) {
+        dir.clone_into(&mut self.dir);
+        self.port = port;
+    }
+
     pub fn with_environment(&mut self, name: &str, value: &str) -> &mut Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -214,7 +220,10 @@ impl Gateway {
 
     /// Adds a device.
     pub fn add_device(&self, id: &str) -> Login {
-        login(&self.command(&["device", "add", id]), id)
+        let printed = self.command(&["device", "add", id]);
+        let secret = printed.lines().find_map(|line| line.trim().strip_prefix("secret"));
+        let password = secret.unwrap_or_else(|| panic!("no secret in:\n{printed}")).trim().to_owned();
+        Login { user: id.to_owned(), password }
     }
 
     /// Adds `count` devices `PREFIX1` and on; the file with their credentials.
@@ -259,15 +268,20 @@ impl Drop for Gateway {
     }
 }
 
-/// The password behind `user` in what quickstart or `device add` printed: the word after `password`, else the last
-/// word of the line.
+/// The password of `user` in what quickstart printed: `device  user NAME  password SECRET`.
 fn login(printed: &str, user: &str) -> Login {
-    let line = printed
-        .lines()
-        .find(|line| line.split(|c: char| c.is_whitespace() || c == ',').any(|word| word == user))
-        .unwrap_or_else(|| panic!("no line about {user} in:\n{printed}"));
-    let mut words = line.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
-    let named = words.clone().skip_while(|word| *word != "password").nth(1);
-    let password = named.or_else(|| words.next_back()).expect("a line with words").to_owned();
-    Login { user: user.to_owned(), password }
+    let line = printed.lines().find(|line| line.split_whitespace().any(|word| word == user));
+    let line = line.unwrap_or_else(|| panic!("no line about {user} in:\n{printed}"));
+    let password = line.split_whitespace().skip_while(|word| *word != "password").nth(1);
+    Login { user: user.to_owned(), password: password.expect("a password behind the word").to_owned() }
+}
+
+/// Reads a file of `device add --out`: lines `device,secret`.
+pub fn read_credentials(file: &Path) -> Vec<Login> {
+    let text = fs::read_to_string(file).expect("the credentials were written");
+    let login = |line: &str| {
+        let (user, password) = line.split_once(',')?;
+        Some(Login { user: user.to_owned(), password: password.to_owned() })
+    };
+    text.lines().filter_map(login).collect()
 }

@@ -14,7 +14,7 @@ mod programs;
 mod simulator;
 
 pub use disk::{LoopDisk, SmallDisk};
-pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure};
+pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};

@@ -17,12 +17,12 @@ pub fn publish(gateway: &Gateway, words: &[&str]) -> Output {
 
 /// `mosquitto_pub WORDS…` as `login`.
 pub fn publish_as(gateway: &Gateway, login: &Login, words: &[&str]) -> Output {
-    run(client("mosquitto_pub", gateway, login).args(["-i", &login.user]).args(words))
+    run(client(&["timeout", "30", "mosquitto_pub"], gateway, login).args(["-i", &login.user]).args(words))
 }
 
-fn client(program: &str, gateway: &Gateway, login: &Login) -> Command {
-    let mut command = Command::new("timeout");
-    command.args(["30", program, "-h", "127.0.0.1", "-p", &gateway.port.to_string()]);
+fn client(program: &[&str], gateway: &Gateway, login: &Login) -> Command {
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).args(["-h", "127.0.0.1", "-p", &gateway.port.to_string()]);
     command.args(["-u", &login.user, "-P", &login.password]);
     command
 }
@@ -36,7 +36,9 @@ pub struct Subscriber {
 impl Subscriber {
     /// Subscribes as the application of quickstart; `words` name version, QoS and topics.
     pub fn start(gateway: &Gateway, words: &[&str]) -> Self {
-        let mut command = client("mosquitto_sub", gateway, &gateway.application);
+        // Both become mosquitto_sub itself, so that the process id is its own; a pipe gets each line at once.
+        let program = ["stdbuf", "-oL", "mosquitto_sub"];
+        let mut command = client(&program, gateway, &gateway.application);
         command.args(["-v", "-d"]).args(words);
         let mut child = command
             .stdin(Stdio::null())

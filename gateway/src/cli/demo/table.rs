@@ -89,7 +89,11 @@ impl Table {
         let named: Vec<_> =
             hottest.iter().take(3).map(|((_, device), number)| format!("{device} {number:.2} !")).collect();
         let count = hottest.len();
-        format!("{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}", self.readings, named.join(", "))
+        format!(
+            "{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}",
+            self.readings,
+            named.join(", ")
+        )
     }
 }
 
@@ -120,6 +124,10 @@ mod tests {
         assert!(page.contains("sensor_2 35.01 !"), "{page}");
         assert_eq!(page.matches(" !").count(), 1);
         assert!(page.contains("and 2 more sensors"), "{page}");
-        assert!(table.line("3 s").contains("1 sensors over 35 °C: sensor_2 35.01 !"), "{}", table.line("3 s"));
+        assert!(
+            table.line("3 s").contains("1 sensors over 35 °C: sensor_2 35.01 !"),
+            "{}",
+            table.line("3 s")
+        );
     }
 }
