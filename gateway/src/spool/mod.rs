@@ -50,6 +50,8 @@ mod storage;
 
 mod stepper;
 
+pub mod fuzz;
+
 mod config;
 
 mod error;
