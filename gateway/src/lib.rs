@@ -1,7 +1,11 @@
-//! The map.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod cli;
+
 pub mod config;
+
+pub mod logging;
+
 pub mod supervisor;
 
 pub mod listener;
@@ -19,5 +23,7 @@ pub mod spool;
 pub mod bridge;
 
 pub mod output;
+
+pub mod control;
 
 pub mod clock;

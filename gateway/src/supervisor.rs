@@ -1,1 +1,355 @@
-//! supervisor
+//! Starts the parts against the flow, and stops them with it.
+//!
+//! Against the flow: what takes is there before what gives. The registry and the spool are opened, the bridges
+//! and the control socket started, the listeners last. Stopping goes the other way: the listeners first, then
+//! the spool, then the bridges deliver what is left.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+
+use crate::{
+    auth::{self, Registry},
+    bridge::Bridge,
+    cli::when::timestamp,
+    clock::Clock,
+    config::{Config, ConfigError, OutputConfig, Overrides},
+    control,
+    listener::{self, Shared, Workers},
+    logging::Log,
+    normalise::{RouteError, Routes},
+    output::{Output, file::FileOutput},
+    pipeline::Pipeline,
+    spool::{self, Disk, Spool, Start},
+};
+
+/// How often what the registry has noted is written down.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the gateway ended, in the data folder.
+const FAILURE_FILE: &str = "failure.txt";
+
+/// Leaves in the data folder, for `tidegate status` of the next start and for people, why the gateway ended.
+///
+/// # Errors
+/// The disk refuses, which after a failure of the disk is to be expected.
+pub fn leave_failure(data: &Path, reason: &str, wall_ms: u64) -> io::Result<()> {
+    let path = data.join(FAILURE_FILE);
+    fs::write(&path, format!("{}: {reason}\n", timestamp(wall_ms)))?;
+    File::open(&path)?.sync_all()
+}
+
+/// Why a gateway could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `state.db` cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] auth::OpenError),
+    /// `state.db` cannot be written.
+    #[error(transparent)]
+    Store(#[from] auth::StoreError),
+    /// The spool cannot be opened.
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    /// A cursor cannot be opened.
+    #[error(transparent)]
+    Cursor(#[from] spool::CursorError),
+    /// The routes contradict themselves.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+    /// An output cannot be opened.
+    #[error("output {name}: {source}")]
+    Output {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address is taken, most likely by another gateway.
+    #[error(
+        "cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control socket cannot be made.
+    #[error("cannot make the control socket: {0}")]
+    Control(io::Error),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Why a gateway ended.
+#[derive(Debug)]
+pub enum End {
+    /// It was asked to.
+    Stopped,
+    /// The spool or `state.db` cannot be written any more: exit code 74.
+    Failed(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    spool: Spool,
+    registry: Registry,
+    routes: Arc<ArcSwap<Routes>>,
+    bridges: Vec<Bridge>,
+    workers: Workers,
+    control: control::Server,
+    failed: Arc<Notify>,
+    reloader: Arc<Reloader>,
+}
+
+/// Where a configuration came from, and what it has changed in the process.
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// What the command line changed.
+    pub overrides: Overrides,
+    /// The process's log, whose level the configuration may set.
+    pub log: Log,
+}
+
+/// Reads the configuration again while the gateway runs. Routes and the log's level change at once; what a listener
+/// or the spool was started with needs a restart.
+pub struct Reloader {
+    source: Option<Source>,
+    routes: Arc<ArcSwap<Routes>>,
+}
+
+/// Why a configuration was not taken; the old one stays in force.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// This gateway was started without a file.
+    #[error("there is no configuration file to read again")]
+    NoFile,
+    /// The file is bad.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its routes contradict themselves.
+    #[error(transparent)]
+    Routes(#[from] RouteError),
+}
+
+impl Reloader {
+    /// Reads the file, checks it whole, and only then changes anything.
+    ///
+    /// # Errors
+    /// [`ReloadError`].
+    pub fn reload(&self) -> Result<(), ReloadError> {
+        let Source { path, overrides, log } = self.source.as_ref().ok_or(ReloadError::NoFile)?;
+        let config = Config::load(path, *overrides)?;
+        self.routes.store(Arc::new(Routes::compile(&config.routes)?));
+        log.reload(config.log);
+        Ok(())
+    }
+}
+
+impl Gateway {
+    /// Starts everything that `config` names. `source` is where it was read from, for SIGHUP.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(config: &Config, source: Option<Source>) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        make_folder(&config.data)?;
+        let registry = Registry::open(&config.state_path())?;
+        let boot = registry.begin_boot()?;
+        let (spool, recovered) = Spool::open(Disk::new(config.spool_dir()), &config.spool, clock.wall_ms())?;
+        tracing::info!(boot, ?recovered, "spool open");
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::compile(&config.routes)?));
+        let failed = Arc::new(Notify::new());
+        let (wake, watched) = (Arc::clone(&failed), spool.clone());
+        spool.watermark().on_commit(Box::new(move || {
+            if watched.watermark().failure().is_some() {
+                wake.notify_one();
+            }
+        }));
+        let bridges = start_bridges(config, &spool, &routes, &clock)?;
+        let pipeline =
+            Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
+        let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes) });
+        let listen = config.mqtt_address();
+        let shared =
+            Arc::new(Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone()));
+        let workers = Workers::start(&shared, config.threads().get().into())
+            .map_err(|source| StartError::Listen { address: listen, source })?;
+        let services = control::Services {
+            shared,
+            routes: Arc::clone(&routes),
+            bridges: bridges.iter().map(Bridge::handle).collect(),
+            reloader: Arc::clone(&reloader),
+            last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
+        };
+        let control =
+            control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
+        Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
+    }
+
+    /// The address that MQTT clients connect to.
+    #[must_use]
+    pub fn mqtt_address(&self) -> SocketAddr {
+        self.workers.address()
+    }
+
+    /// The durable log, for services in this process.
+    #[must_use]
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// The rules that say what a payload means, for services in this process.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
+        &self.routes
+    }
+
+    /// Runs until `stop` or a fatal error, then stops in order. SIGHUP reads the configuration again.
+    ///
+    /// # Errors
+    /// No signal handler could be installed.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<End> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut flush = tokio::time::interval(FLUSH_EVERY);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.failed.notified() => break,
+                _ = hangup.recv() => self.reload(),
+                _ = flush.tick() => {
+                    self.flush_registry().await;
+                    if self.failure().is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::task::spawn_blocking(move || self.stop()).await.map_err(io::Error::other)
+    }
+
+    fn reload(&self) {
+        match self.reloader.reload() {
+            Ok(()) => tracing::info!("configuration reloaded"),
+            Err(error) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+        }
+    }
+
+    async fn flush_registry(&self) {
+        let registry = self.registry.clone();
+        // A failure that is not passing is found by `failure`.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || registry.flush()).await {
+            tracing::warn!(%error, "what was noted about devices is not written down yet");
+        }
+    }
+
+    fn failure(&self) -> Option<String> {
+        let spool = self.spool.watermark().failure().map(|failure| failure.to_string());
+        let registry = || self.registry.failure().map(|failure| failure.to_string());
+        let worker = || self.workers.has_ended().then(|| "a worker thread ended".to_owned());
+        spool.or_else(registry).or_else(worker)
+    }
+
+    /// With the flow: no new bytes, what came is made durable and acknowledged, then delivered.
+    fn stop(self) -> End {
+        tracing::info!("stopping");
+        let failure = self.failure();
+        let mut problems = Vec::new();
+        problems.extend(self.control.stop().err());
+        problems.extend(self.workers.drain().err());
+        for bridge in self.bridges {
+            problems.extend(bridge.drain().err());
+        }
+        for error in problems {
+            tracing::error!(%error, "a part did not stop cleanly");
+        }
+        if let Err(error) = self.spool.close() {
+            tracing::error!(%error, "the spool did not close cleanly");
+            return End::Failed(failure.unwrap_or_else(|| error.to_string()));
+        }
+        if let Err(error) = self.registry.flush() {
+            tracing::warn!(%error, "what was noted about devices last is not written down");
+        }
+        match failure {
+            Some(failure) => End::Failed(failure),
+            None => End::Stopped,
+        }
+    }
+}
+
+/// Returns when the process is asked to end: SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// No signal handler could be installed.
+pub fn termination() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    // Readings are nobody else's business.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StartError::Folder { path: path.to_owned(), source })
+}
+
+fn start_bridges(
+    config: &Config,
+    spool: &Spool,
+    routes: &Arc<ArcSwap<Routes>>,
+    clock: &Clock,
+) -> Result<Vec<Bridge>, StartError> {
+    let mut bridges = Vec::new();
+    for output in &config.outputs {
+        let name = output.name();
+        let failed = |source| StartError::Output { name: name.to_owned(), source };
+        let cursor = spool.cursor(name, Start::Oldest)?;
+        let opened = match output {
+            OutputConfig::File(file) => Output::File(FileOutput::open(file, &config.data).map_err(failed)?),
+        };
+        let bridge = Bridge::start(name, opened, spool.clone(), cursor, Arc::clone(routes), clock.clone());
+        bridges.push(bridge.map_err(StartError::Thread)?);
+    }
+    Ok(bridges)
+}
+
+fn listener_config(config: &Config) -> listener::Config {
+    listener::Config {
+        listen: config.mqtt_address(),
+        limits: Arc::new(config.mqtt.limits.clone()),
+        connections_max: config.mqtt.connections_max,
+        unauthenticated_max: config.mqtt.unauthenticated_max,
+        anonymous: config.anonymous,
+    }
+}

@@ -1,1 +1,52 @@
-//! cli
+//! The command line: one file a command.
+//!
+//! `main` parses [`Args`] and matches on [`Command`]. A command returns [`Error`], which knows its exit code and
+//! says what to do; `main` prints it.
+
+mod args;
+mod beside;
+pub mod check;
+pub mod completions;
+#[cfg(feature = "demo")]
+mod demo;
+pub mod device;
+mod error;
+mod help;
+pub mod print;
+pub mod quickstart;
+mod run;
+pub mod when;
+
+pub use self::{
+    args::{
+        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs,
+        DeviceCommandArgs, LaneWord, LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand,
+        SpoolDirArgs, StatusArgs, TailArgs,
+    },
+    error::{
+        EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
+    },
+};
+
+/// Carries out `command` at the time `wall_ms` (Unix milliseconds).
+///
+/// # Errors
+/// [`Error`], to be printed unless it is quiet, with the exit code of the process.
+pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
+    match command {
+        Command::Quickstart(args) => quickstart::run(args, wall_ms),
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Device(args) => beside::device(args),
+        Command::Tail(args) => beside::tail(args),
+        Command::Status(args) => beside::status(args),
+        Command::Replay(args) => beside::replay(args),
+        Command::Spool(_) => Err(Error::Failed("soon".to_owned())),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(args),
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests;

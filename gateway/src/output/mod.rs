@@ -1,1 +1,90 @@
-//! output
+//! The destinations: what a bridge hands records to.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::{
+    normalise::Message,
+    spool::{CursorError, Lost, ReadError, Record},
+};
+
+pub mod file;
+
+mod json;
+mod line;
+
+/// A record on its way to an output.
+#[derive(Debug)]
+pub struct Item<'a> {
+    /// As the spool holds it.
+    pub record: &'a Record<'a>,
+    /// What it says.
+    pub part: Part<'a>,
+}
+
+/// What a record says to an output.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// A message, normalised.
+    Message(Box<Message<'a>>),
+    /// A message that the routes of today refuse: it is passed on as sent.
+    Unroutable,
+    /// In place of records that are gone.
+    Gap,
+}
+
+/// Why an output could not take or confirm something. The bridge tries again.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The destination refuses or is away.
+    #[error("the output failed: {0}")]
+    Io(#[from] io::Error),
+    /// The spool cannot be read.
+    #[error("the spool cannot be read: {0}")]
+    Spool(#[source] ReadError),
+    /// The cursor cannot be written.
+    #[error("the cursor cannot be moved: {0}")]
+    Cursor(#[source] CursorError),
+}
+
+/// Where a bridge delivers to.
+#[derive(Debug)]
+pub enum Output {
+    /// JSON lines on this machine.
+    File(file::FileOutput),
+}
+
+impl Output {
+    /// Hands over a batch, in order, with what is missing in front of it. On an error none of it counts as
+    /// delivered.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub async fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> Result<(), OutputError> {
+        match self {
+            Self::File(file) => Ok(file.deliver(items, lost)?),
+        }
+    }
+
+    /// Returns when all that was delivered is safe at the destination.
+    ///
+    /// # Errors
+    /// [`OutputError`]; what was delivered since the last confirmation has to be delivered again, behind
+    /// [`Output::begin_anew`].
+    pub async fn confirm(&mut self) -> Result<(), OutputError> {
+        match self {
+            Self::File(file) => Ok(file.confirm()?),
+        }
+    }
+
+    /// Prepares for what is delivered again after a failed confirmation.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub async fn begin_anew(&mut self) -> Result<(), OutputError> {
+        match self {
+            Self::File(file) => Ok(file.begin_anew()?),
+        }
+    }
+}

@@ -1,3 +1,3 @@
-//! session
+//! One device's protocol state: bytes in, uplinks out, acknowledgements when durable. No I/O, no clock.
 
 pub mod mqtt;

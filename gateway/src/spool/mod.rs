@@ -52,6 +52,8 @@ mod storage;
 
 mod stepper;
 
+pub mod fuzz;
+
 mod config;
 
 mod error;
@@ -150,21 +152,45 @@ impl Spool {
         format: u16,
         payload: &[u8],
     ) -> Result<Position, Unavailable> {
+        let appended = self.append_held(lane, envelope, format, payload);
+        if appended.is_ok() {
+            self.release();
+        }
+        appended
+    }
+
+    /// As [`Self::append`], but an idle writer is not woken: whoever appends many records in one go calls
+    /// [`Self::release`] behind the last, so that they share a commit. A busy writer takes them with its next one.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_held(
+        &self,
+        lane: Lane,
+        envelope: &Envelope<'_>,
+        format: u16,
+        payload: &[u8],
+    ) -> Result<Position, Unavailable> {
         let state = &self.handle.state;
         let mut pending = state.pending();
         let blanks = pending.blanks();
         let appended = pending.append(lane, envelope, format, payload);
-        let wake_writer = appended.is_ok() && std::mem::take(&mut pending.writer_waits);
         let kick_keeper =
             pending.blanks() < blanks || matches!(appended, Err(Unavailable::Full | Unavailable::Busy));
         drop(pending);
-        if wake_writer {
-            state.appended.notify_one();
-        }
         if kick_keeper {
             state.kick_keeper();
         }
         appended
+    }
+
+    /// Has an idle writer take what was appended.
+    pub fn release(&self) {
+        let state = &self.handle.state;
+        let wake_writer = std::mem::take(&mut state.pending().writer_waits);
+        if wake_writer {
+            state.appended.notify_one();
+        }
     }
 
     /// What is durable, and who is told.

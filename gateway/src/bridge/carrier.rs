@@ -1,0 +1,244 @@
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tidegate_protocol::DeviceId;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::{
+    Counters,
+    backoff::Backoff,
+    replay::{Replay, Replayed},
+};
+use crate::{
+    clock::Clock,
+    normalise::{Input, Routes},
+    output::{Item, Output, OutputError, Part},
+    spool::{Batch, Cursor, Kind, Lane, Lost, Offset, Reader, Record, Spool},
+};
+
+/// Bytes of records that one delivery takes.
+pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of records between two confirmations.
+const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a record is reckoned to take beside its payload.
+const RECORD_BYTES: usize = 64;
+/// Time between two confirmations.
+const UNCONFIRMED_MS_MAX: u64 = 500;
+/// How long a stopping bridge goes on delivering what is in the spool.
+const DRAIN_MS_MAX: u64 = 5_000;
+/// Records of a batch that is worth a delivery of its own.
+const FULL_ENOUGH: usize = 256;
+/// How long a bridge lets smaller batches grow under load: much less than an output takes anyway.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long an idle bridge waits before it looks again by itself.
+const IDLE: Duration = Duration::from_millis(UNCONFIRMED_MS_MAX);
+
+/// What lives on a bridge's thread.
+pub(super) struct Carrier {
+    pub(super) name: String,
+    pub(super) spool: Spool,
+    pub(super) cursor: Cursor,
+    pub(super) readers: [Reader; 2],
+    pub(super) output: Output,
+    pub(super) routes: Arc<ArcSwap<Routes>>,
+    pub(super) clock: Clock,
+    pub(super) counters: Arc<Counters>,
+    pub(super) backoff: Backoff,
+    pub(super) unconfirmed: Unconfirmed,
+}
+
+/// What was delivered and not confirmed yet.
+#[derive(Debug, Default)]
+pub(super) struct Unconfirmed {
+    bytes: usize,
+    since_ms: u64,
+    ends: [Option<Offset>; 2],
+}
+
+impl Carrier {
+    pub(super) async fn run(
+        mut self,
+        mut replays: mpsc::Receiver<(Replay, oneshot::Sender<Replayed>)>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let committed = Arc::new(Notify::new());
+        let wake = Arc::clone(&committed);
+        self.spool.watermark().on_commit(Box::new(move || wake.notify_one()));
+        while !*stopping.borrow() {
+            let moved = self.carry().await;
+            if moved > 0 {
+                // A stop or a replay must not wait for the end of a backlog.
+                if let Ok((replay, done)) = replays.try_recv() {
+                    self.replay(&replay, done).await;
+                }
+                if moved < FULL_ENOUGH {
+                    tokio::time::sleep(GATHER).await;
+                }
+                continue;
+            }
+            tokio::select! {
+                () = committed.notified() => {}
+                () = tokio::time::sleep(IDLE) => {}
+                request = replays.recv() => if let Some((replay, done)) = request {
+                    self.replay(&replay, done).await;
+                },
+                _ = stopping.changed() => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    async fn drain(&mut self) {
+        let until_ms = self.clock.now_ms().saturating_add(DRAIN_MS_MAX);
+        while self.clock.now_ms() < until_ms && self.carry().await > 0 {}
+        if let Err(error) = self.confirm().await {
+            tracing::warn!(output = %self.name, %error, "what was delivered last is delivered again at the next start");
+        }
+    }
+
+    /// Delivers one batch, `event` first, and returns its records. A failing output is waited for.
+    async fn carry(&mut self) -> usize {
+        match self.try_carry().await {
+            Ok(moved) => {
+                if self.backoff.is_failing() {
+                    tracing::info!(output = %self.name, "deliveries go well again");
+                    self.backoff.reset();
+                    self.note_trouble("");
+                }
+                moved
+            }
+            Err(error) => {
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+                if !self.backoff.is_failing() {
+                    tracing::warn!(output = %self.name, %error, "cannot deliver; the spool keeps everything until it can");
+                    self.note_trouble(&error.to_string());
+                }
+                let wait = self.backoff.next(random());
+                tokio::time::sleep(wait).await;
+                0
+            }
+        }
+    }
+
+    async fn try_carry(&mut self) -> Result<usize, OutputError> {
+        for lane in Lane::ALL {
+            let from = self.reader(lane).offset();
+            let batch = self.reader(lane).next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
+            if batch.is_empty() {
+                continue;
+            }
+            let routes = self.routes.load_full();
+            let records = records(&batch);
+            let items = items(&routes, &records);
+            let count = items.len();
+            let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len()).sum();
+            if let Err(error) = self.output.deliver(&items, batch.lost()).await {
+                // None of it counts as delivered: it is read again.
+                *self.reader(lane) = self.spool.reader(lane, from);
+                return Err(error);
+            }
+            self.note_delivered(lane, batch.lost(), count, bytes);
+            self.confirm_when_due().await?;
+            return Ok(count.max(1));
+        }
+        self.confirm_when_due().await?;
+        Ok(0)
+    }
+
+    fn note_delivered(&mut self, lane: Lane, lost: Option<Lost>, count: usize, bytes: usize) {
+        let end = self.reader(lane).offset();
+        if self.unconfirmed.bytes == 0 {
+            self.unconfirmed.since_ms = self.clock.now_ms();
+        }
+        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(bytes.max(1));
+        if let Some(slot) = self.unconfirmed.ends.get_mut(lane as usize) {
+            *slot = Some(end);
+        }
+        self.counters.delivered.fetch_add(count.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(lost) = lost {
+            tracing::error!(output = %self.name, ?lost, "records of the spool are damaged and cannot be delivered");
+            self.counters.lost.fetch_add(lost.to.saturating_sub(lost.from), Ordering::Relaxed);
+        }
+    }
+
+    async fn confirm_when_due(&mut self) -> Result<(), OutputError> {
+        let waited_ms = self.clock.now_ms().saturating_sub(self.unconfirmed.since_ms);
+        if self.unconfirmed.bytes >= UNCONFIRMED_BYTES_MAX || waited_ms >= UNCONFIRMED_MS_MAX {
+            self.confirm().await?;
+        }
+        Ok(())
+    }
+
+    /// Has the output confirm what was delivered, and only then moves the cursor.
+    async fn confirm(&mut self) -> Result<(), OutputError> {
+        if self.unconfirmed.bytes == 0 {
+            return Ok(());
+        }
+        let confirmed = self.output.confirm().await;
+        let done = std::mem::take(&mut self.unconfirmed);
+        if let Err(error) = confirmed {
+            // Whatever came after the last confirmation may be gone, although a later try may succeed.
+            self.readers = Lane::ALL.map(|lane| self.spool.reader(lane, self.cursor.get(lane)));
+            self.output.begin_anew().await?;
+            return Err(error);
+        }
+        for (lane, end) in Lane::ALL.into_iter().zip(done.ends) {
+            if let Some(end) = end {
+                self.cursor.advance(lane, end).map_err(OutputError::Cursor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reader(&mut self, lane: Lane) -> &mut Reader {
+        let [event, telemetry] = &mut self.readers;
+        match lane {
+            Lane::Event => event,
+            Lane::Telemetry => telemetry,
+        }
+    }
+
+    fn note_trouble(&self, trouble: &str) {
+        trouble.clone_into(&mut self.counters.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// The records of a batch that concern an output, each with whose it is.
+pub(super) fn records(batch: &Batch) -> Vec<(Record<'_>, DeviceId)> {
+    batch.records().filter_map(with_device).collect()
+}
+
+fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {
+    match record.envelope.kind {
+        Kind::Message | Kind::Gap => {
+            DeviceId::new(record.envelope.device).ok().map(|device| (record, device))
+        }
+        Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
+    }
+}
+
+/// What an output is given: each record with what it says, where it is a message.
+pub(super) fn items<'a>(routes: &'a Routes, records: &'a [(Record<'a>, DeviceId)]) -> Vec<Item<'a>> {
+    records.iter().map(|(record, device)| item(routes, record, device)).collect()
+}
+
+fn item<'a>(routes: &'a Routes, record: &'a Record<'a>, device: &'a DeviceId) -> Item<'a> {
+    if record.envelope.kind == Kind::Gap {
+        return Item { record, part: Part::Gap };
+    }
+    let message = routes.normalise(&Input {
+        device,
+        topic: record.envelope.topic,
+        payload: record.payload,
+        content_type: record.envelope.content_type,
+    });
+    // Routes may have changed since the record was stored: then it goes out as it was sent.
+    Item { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
+}
+
+fn random() -> u32 {
+    getrandom::u32().unwrap_or_default()
+}

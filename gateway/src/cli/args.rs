@@ -1,0 +1,284 @@
+//! What may be typed: one struct a command.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use tidegate_protocol::{DeviceId, Lane};
+
+use super::{
+    device::DeviceArgs,
+    help,
+    when::{self, When},
+};
+use crate::{config, logging};
+
+/// The command line of `tidegate`.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about = help::ABOUT, long_about = help::LONG, after_help = help::AFTER)]
+#[command(arg_required_else_help = true, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One variant a subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a folder with a gateway to try: configuration, one device, one application, lines to paste
+    #[command(long_about = help::QUICKSTART, after_help = help::QUICKSTART_AFTER)]
+    Quickstart(QuickstartArgs),
+    /// Run the gateway
+    #[command(long_about = help::RUN, after_help = help::RUN_AFTER)]
+    Run(RunArgs),
+    /// Read a configuration as the gateway would, and say what is wrong with it
+    #[command(long_about = help::CHECK, after_help = help::CHECK_AFTER)]
+    Check(CheckArgs),
+    /// Add devices and applications, look at them, revoke them
+    #[command(long_about = help::DEVICE, after_help = help::DEVICE_AFTER)]
+    Device(DeviceCommandArgs),
+    /// Show readings as they come in
+    #[command(long_about = help::TAIL, after_help = help::TAIL_AFTER)]
+    Tail(TailArgs),
+    /// Show how the gateway is
+    #[command(long_about = help::STATUS, after_help = help::STATUS_AFTER)]
+    Status(StatusArgs),
+    /// Send stored readings to an output again
+    #[command(long_about = help::REPLAY, after_help = help::REPLAY_AFTER)]
+    Replay(ReplayArgs),
+    /// Look at a spool on disk
+    #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
+    Spool(SpoolArgs),
+    #[cfg(feature = "demo")]
+    /// Show a gateway at work: virtual sensors, a live table, an audit
+    #[command(long_about = help::DEMO, after_help = help::DEMO_AFTER)]
+    Demo(DemoArgs),
+    /// Print the completions of a shell
+    #[command(long_about = help::COMPLETIONS, after_help = help::COMPLETIONS_AFTER)]
+    Completions(CompletionsArgs),
+}
+
+/// `-c FILE`, for every command that needs the gateway's configuration.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ConfigArgs {
+    /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How much the process writes to its log.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub struct LogArgs {
+    /// Least important line to log; goes before TIDEGATE_LOG and the configuration
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub log_level: Option<logging::Level>,
+    /// What a log line looks like; goes before the configuration
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<logging::Format>,
+}
+
+/// `tidegate run`
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct RunArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Let other machines in, as `lan = true` does
+    #[arg(long)]
+    pub lan: bool,
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// `tidegate check`
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct CheckArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Check as `tidegate run --lan` would
+    #[arg(long)]
+    pub lan: bool,
+}
+
+/// `tidegate quickstart`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct QuickstartArgs {
+    /// Folder to make; it may be there already if it is empty
+    pub dir: PathBuf,
+    /// TCP port for MQTT
+    #[arg(long, value_name = "PORT", default_value_t = config::MQTT_PORT)]
+    pub mqtt_port: u16,
+    /// UDP port for CoAP
+    #[arg(long, value_name = "PORT", default_value_t = config::COAP_PORT)]
+    pub coap_port: u16,
+    /// TCP port for HTTP
+    #[arg(long, value_name = "PORT", default_value_t = config::HTTP_PORT)]
+    pub http_port: u16,
+}
+
+/// `tidegate device`
+#[derive(Debug, ClapArgs)]
+pub struct DeviceCommandArgs {
+    /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// What to do with devices.
+    #[command(subcommand)]
+    pub command: DeviceArgs,
+}
+
+/// `tidegate tail`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TailArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// This device only
+    #[arg(long, value_name = "ID")]
+    pub device: Option<DeviceId>,
+    /// This lane only
+    #[arg(long, value_enum)]
+    pub lane: Option<LaneWord>,
+    /// Where to begin: newest, oldest, a time (2026-11-20T08:00:00Z) or how long ago (-10m)
+    #[arg(long, value_name = "WHEN", default_value = "newest", allow_hyphen_values = true)]
+    pub from: Begin,
+    /// End after this many records
+    #[arg(short = 'n', long, value_name = "RECORDS")]
+    pub count: Option<u64>,
+}
+
+/// `tidegate status`
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct StatusArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate replay`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ReplayArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// First moment: a time (2026-11-20T08:00:00Z) or how long ago (-2h)
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub from: When,
+    /// First moment after the last
+    #[arg(long, value_name = "WHEN", default_value = "now", allow_hyphen_values = true)]
+    pub to: When,
+    /// Name of the `[[output]]` that gets the readings
+    #[arg(long, value_name = "NAME")]
+    pub output: String,
+}
+
+/// `tidegate spool`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SpoolArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: SpoolCommand,
+}
+
+/// What `tidegate spool` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// Print segments, cursors, the oldest record and damage
+    Inspect(SpoolDirArgs),
+    /// Read every record; exit 0 only when none is damaged
+    Verify(SpoolDirArgs),
+}
+
+/// The folder that `tidegate spool` looks at.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SpoolDirArgs {
+    /// The spool's folder, or the data folder it is in
+    pub dir: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate demo`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// How long; without it until Ctrl-C
+    #[arg(long, value_name = "TIME", value_parser = when::duration_ms)]
+    pub duration: Option<u64>,
+    /// Virtual sensors
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=DEMO_DEVICES_MAX))]
+    pub devices: u32,
+    /// Time between two readings of a sensor
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = when::duration_ms)]
+    pub interval: u64,
+    /// Seed of the sensors' readings
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for the data, kept afterwards; without it a fresh one, deleted at the end
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Sensors that one demo may run.
+pub const DEMO_DEVICES_MAX: i64 = 10_000;
+
+/// `tidegate completions`
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// Shell to print them for
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A [`Lane`], as it is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LaneWord {
+    /// Alarms and other messages that go first
+    Event,
+    /// Ordinary readings
+    Telemetry,
+}
+
+impl From<LaneWord> for Lane {
+    fn from(word: LaneWord) -> Self {
+        match word {
+            LaneWord::Event => Self::Event,
+            LaneWord::Telemetry => Self::Telemetry,
+        }
+    }
+}
+
+/// Where `tail` begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// After the newest durable record.
+    Newest,
+    /// At the oldest record on disk.
+    Oldest,
+    /// At the first record the gateway took at or after this moment.
+    At(When),
+}
+
+impl std::str::FromStr for Begin {
+    type Err = when::InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            "oldest" => Ok(Self::Oldest),
+            _ => text.parse().map(Self::At),
+        }
+    }
+}

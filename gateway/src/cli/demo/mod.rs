@@ -1,0 +1,179 @@
+//! `tidegate demo`: a gateway and virtual sensors in one process, a live table, an audit.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tidegate_simulator::{self as simulator, AuditPlan, Login, Plan, Progress, Report, Target};
+use tokio::sync::oneshot;
+
+use super::{
+    DemoArgs, Error, print,
+    run::{raise_file_limit, start_error},
+    when::span,
+};
+use crate::{
+    auth::{self, DeviceAnswer, DeviceCommand, Registry},
+    clock::wall_ms,
+    config::{Config, OutputConfig},
+    control::{Tail, TailRequest},
+    logging,
+    supervisor::{End, Gateway, termination},
+};
+
+mod table;
+
+use table::Table;
+
+/// What the sensors are called.
+const PREFIX: &str = "sensor_";
+
+/// Looks at the spool that one drawing takes; more readings wait for the next.
+const LOOKS_MAX: usize = 16;
+
+/// Runs a gateway and its sensors until the time is over or Ctrl-C, then audits.
+///
+/// # Errors
+/// [`Error::Failed`] when the audit finds a reading lost, altered or out of order.
+pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
+    let folder = Folder::make(args.data.as_deref())?;
+    let config = configuration(folder.path());
+    let log = logging::Config { level: logging::Level::Warn, ..config.log };
+    logging::start(log, args.log.log_level, args.log.log_format)?;
+    raise_file_limit();
+    let credentials = add_sensors(&config, args.devices)?;
+    let gateway = Gateway::start(&config, None).map_err(start_error)?;
+    print::note(format_args!(
+        "a gateway on {} with {} sensors; its data are in {}",
+        gateway.mqtt_address(),
+        args.devices,
+        folder.path().display()
+    ));
+    let plan = plan(args, &config, gateway.mqtt_address(), credentials);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
+    let report = runtime.block_on(play(plan, gateway))?;
+    print::line(&report)?;
+    folder.end()?;
+    if report.exit_code() == 0 {
+        return Ok(());
+    }
+    Err(Error::Failed("the audit failed: see the lines above".to_owned()))
+}
+
+/// The gateway's defaults, in a folder of its own and on a free port.
+fn configuration(folder: &Path) -> Config {
+    let mut config = Config { data: folder.to_owned(), ..Config::default() };
+    config.mqtt.port = 0;
+    config
+}
+
+fn add_sensors(config: &Config, count: u32) -> Result<Vec<Login>, Error> {
+    let cannot = |why: String| Error::CannotCreate(format!("cannot add the demo's sensors: {why}"));
+    let registry = Registry::open(&config.state_path()).map_err(|error| cannot(error.to_string()))?;
+    let command = DeviceCommand::AddMany { count, prefix: PREFIX.to_owned() };
+    let added = match auth::apply(&registry, command, wall_ms()) {
+        Ok(DeviceAnswer::Added(added)) => added,
+        Ok(_) => return Err(cannot("the registry answered something else".to_owned())),
+        Err(error) => return Err(cannot(error.to_string())),
+    };
+    let logins = added.into_iter().filter_map(|one| Some(Login { device: one.id, secret: one.secret? }));
+    Ok(logins.collect())
+}
+
+fn plan(args: &DemoArgs, config: &Config, address: SocketAddr, credentials: Vec<Login>) -> Plan {
+    let target = Target { host: address.ip().to_string(), port: address.port() };
+    let out = config.outputs.iter().map(|OutputConfig::File(file)| config.data.join(&file.dir)).next();
+    Plan {
+        credentials: Some(credentials),
+        interval: Duration::from_millis(args.interval),
+        duration: args.duration.map(Duration::from_millis),
+        seed: args.seed,
+        audit: out.map(AuditPlan::new),
+        ..Plan::new(target, args.devices)
+    }
+}
+
+/// The sensors live and are audited while the gateway runs; the gateway stops when they are done.
+async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
+    let failed = |error: io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
+    let mut tail = Tail::new(gateway.spool(), gateway.routes(), TailRequest::default())
+        .map_err(|error| Error::Disk(error.to_string()))?;
+    let mut table = Table::new();
+    let show = move |progress: &Progress| {
+        for _ in 0..LOOKS_MAX {
+            // What cannot be read or drawn is missing in the table only; the audit reads the output.
+            let Ok(Some(shown)) = tail.look() else { break };
+            shown.into_iter().for_each(|shown| table.take(shown));
+        }
+        let _drawn = table.draw(&above(progress), progress.elapsed).is_ok();
+    };
+    let interrupted = termination().map_err(failed)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let sensors = async {
+        let report = simulator::run(plan, show, interrupted).await;
+        drop(stop);
+        report
+    };
+    let (report, end) = tokio::join!(
+        sensors,
+        gateway.run(async {
+            let _over = stopped.await.is_err();
+        })
+    );
+    match end.map_err(failed)? {
+        End::Stopped => report.map_err(|error| Error::Failed(error.to_string())),
+        End::Failed(reason) => Err(Error::Disk(reason)),
+    }
+}
+
+/// One line about the whole.
+fn above(progress: &Progress) -> String {
+    let elapsed = span(u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX));
+    let of =
+        progress.planned_duration.map_or_else(String::new, |planned| format!(" of {}", planned.as_secs()));
+    format!(
+        "{elapsed}{of}: {} of {} sensors connected, {} acknowledged, {:.0}/s",
+        progress.connected, progress.devices, progress.acknowledged, progress.rate_per_s
+    )
+}
+
+/// The demo's data: kept where the user named a folder, else gone with the demo.
+enum Folder {
+    Kept(PathBuf),
+    Fresh(TempDir),
+}
+
+impl Folder {
+    fn make(named: Option<&Path>) -> Result<Self, Error> {
+        let Some(dir) = named else {
+            let fresh = TempDir::with_prefix("tidegate-demo-");
+            let cannot = |error| Error::CannotCreate(format!("cannot make a folder for the demo: {error}"));
+            return fresh.map(Self::Fresh).map_err(cannot);
+        };
+        let is_empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+        if is_empty {
+            return Ok(Self::Kept(dir.to_owned()));
+        }
+        let dir = dir.display();
+        Err(Error::CannotCreate(format!("{dir} is not empty; name a folder that is empty or not there yet")))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Fresh(folder) => folder.path(),
+        }
+    }
+
+    fn end(self) -> Result<(), Error> {
+        match self {
+            Self::Kept(_) => Ok(()),
+            Self::Fresh(folder) => folder.close().map_err(|error| Error::Disk(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What `--help` teaches, command by command: when to use it, and lines to paste.
+
+pub(super) const ABOUT: &str = "An IoT edge gateway whose acknowledgement means: on disk";
+pub(super) const LONG: &str = "\
+An IoT edge gateway whose acknowledgement means: on disk.
+
+Devices send readings; the gateway checks who they are, writes what they send to its spool, and acknowledges it when \
+the disk has confirmed it. From the spool readings go to the outputs, in order, at least once.";
+pub(super) const AFTER: &str = "\
+Five minutes:
+  tidegate demo --duration 30s           see it work, with virtual sensors
+  tidegate quickstart try                make a gateway in the folder try, and print lines to paste
+  tidegate run -c try/tidegate.toml      run it
+  tidegate tail -c try/tidegate.toml     see what comes in
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 65 damaged data, 69 gateway not running,
+73 cannot make a file, 74 disk error, 78 wrong configuration.";
+
+pub(super) const QUICKSTART: &str = "\
+Makes a folder with everything a first try needs: a configuration, data, one device and one application, each with a \
+secret of its own. Prints lines to paste into a terminal. The secrets are shown once and are not stored in readable \
+form.";
+pub(super) const QUICKSTART_AFTER: &str = "\
+Examples:
+  tidegate quickstart try
+  tidegate quickstart try --mqtt-port 2883       when another broker has 1883";
+
+pub(super) const RUN: &str = "\
+Runs the gateway until SIGTERM or Ctrl-C, then drains: it stops accepting, settles what it owes, and syncs.
+
+Without -c it takes ./tidegate.toml, else /etc/tidegate/tidegate.toml; when there is neither, it makes ./tidegate.toml \
+and says so. Listeners are on loopback unless --lan or `lan = true` lets other machines in. SIGHUP reads the \
+configuration again; a wrong one is reported and the old one stays.";
+pub(super) const RUN_AFTER: &str = "\
+Examples:
+  tidegate run -c tidegate.toml
+  tidegate run -c tidegate.toml --lan
+  tidegate run --log-level debug --log-format json";
+
+pub(super) const CHECK: &str = "\
+Reads a configuration as the gateway would, and names every fault with its line and column and what to write instead. \
+Exit code 0 when the gateway would start with it, 78 when not. It opens no port and writes nothing.";
+pub(super) const CHECK_AFTER: &str = "\
+Examples:
+  tidegate check -c tidegate.toml
+  tidegate check -c tidegate.toml && kill -HUP $(pidof tidegate)";
+
+pub(super) const DEVICE: &str = "\
+Says who may come in. Each login has a secret of its own, made by the gateway and shown once, or a person's password. \
+A device publishes as itself; an application subscribes to what it was given; a client does what its filters say. \
+Changes take effect in a running gateway at once: whoever is removed or disabled is disconnected.";
+pub(super) const DEVICE_AFTER: &str = "\
+Examples:
+  tidegate device add sensor_1
+  tidegate device add --count 100 --prefix sensor_ --out creds.csv
+  tidegate device list
+  tidegate device show sensor_1          its rights, and what was last rejected from it and why
+  tidegate device disable sensor_1";
+
+pub(super) const TAIL: &str = "\
+Shows durable records as they come in: offset, device, protocol, values. It holds nothing back: closing it costs no \
+reading. With a running gateway it asks the gateway; records that are on disk only are read from there.";
+pub(super) const TAIL_AFTER: &str = "\
+Examples:
+  tidegate tail
+  tidegate tail --device sensor_1 --json
+  tidegate tail --from -10m --lane event
+  tidegate tail --from oldest -n 100";
+
+pub(super) const STATUS: &str = "\
+Shows how the gateway is. The first line says what matters (`lost 0, oldest unsent 2 s`); below it are the spool by \
+lane, outputs, connections, and the devices that have no promise because they send with QoS 0.";
+pub(super) const STATUS_AFTER: &str = "\
+Examples:
+  tidegate status
+  tidegate status -c /etc/tidegate/tidegate.toml --json";
+
+pub(super) const REPLAY: &str = "\
+Sends readings that are still on disk to an output again, by the time the gateway took them. Each keeps its uid, so \
+that who gets them can see which it has. Delivered records stay on disk for `keep` of [spool].";
+pub(super) const REPLAY_AFTER: &str = "\
+Examples:
+  tidegate replay --from -2h --output file
+  tidegate replay --from 2026-11-20T08:00:00Z --to 2026-11-20T09:00:00Z --output file";
+
+pub(super) const SPOOL: &str = "\
+Looks at a spool on disk. It writes nothing, and a running gateway is not disturbed.";
+pub(super) const SPOOL_AFTER: &str = "\
+Examples:
+  tidegate spool inspect data
+  tidegate spool verify data             exit 0 only when no record is damaged";
+
+pub(super) const DEMO: &str = "\
+Starts a gateway in a fresh folder and virtual sensors that send to it over MQTT; shows a live table, readings over \
+35 °C marked. At the end, or on Ctrl-C, it audits what the output got against what was acknowledged and prints \
+`lost 0, duplicated 0, out of order 0`.";
+pub(super) const DEMO_AFTER: &str = "\
+Examples:
+  tidegate demo
+  tidegate demo --duration 60s --devices 1000 --interval 1s";
+
+pub(super) const COMPLETIONS: &str =
+    "Prints a script that teaches a shell to complete the commands of tidegate.";
+pub(super) const COMPLETIONS_AFTER: &str = "\
+Examples:
+  tidegate completions bash > ~/.local/share/bash-completion/completions/tidegate
+  tidegate completions zsh > ~/.zfunc/_tidegate
+  tidegate completions fish > ~/.config/fish/completions/tidegate.fish";

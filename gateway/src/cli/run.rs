@@ -1,0 +1,66 @@
+//! `tidegate run`
+
+use std::path::Path;
+
+use super::{Error, RunArgs, print};
+use crate::{
+    clock::wall_ms,
+    config::{self, Config, Overrides},
+    logging,
+    supervisor::{End, Gateway, Source, StartError, leave_failure, termination},
+};
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// [`Error::Config`] when the configuration is bad; [`Error::Disk`] when the disk failed, exit code 74.
+pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
+    let found = config::find_or_create(args.config.config.as_deref(), Path::new(""))?;
+    if found.created {
+        print::note(format_args!(
+            "no configuration was there: {} is made, edit it as you like",
+            found.path.display()
+        ));
+    }
+    let overrides = Overrides { lan: args.lan };
+    let config = Config::load(&found.path, overrides)?;
+    let log = logging::start(config.log, args.log.log_level, args.log.log_format)?;
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
+    let gateway =
+        Gateway::start(&config, Some(Source { path: found.path, overrides, log })).map_err(start_error)?;
+    let end = runtime.block_on(async { gateway.run(termination()?).await });
+    match end {
+        Ok(End::Stopped) => Ok(()),
+        Ok(End::Failed(reason)) => {
+            if let Err(error) = leave_failure(&config.data, &reason, wall_ms()) {
+                tracing::error!(%error, "cannot leave the reason in the data folder");
+            }
+            Err(Error::Disk(format!(
+                "{reason}; nothing is acknowledged that is not on disk; start the gateway again"
+            )))
+        }
+        Err(error) => Err(Error::Failed(format!("cannot wait for signals: {error}"))),
+    }
+}
+
+/// What stood in the way of a start, with the exit code that a service manager understands.
+pub(super) fn start_error(error: StartError) -> Error {
+    match error {
+        StartError::Folder { .. } => Error::CannotCreate(error.to_string()),
+        StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) => Error::Disk(error.to_string()),
+        _ => Error::Failed(error.to_string()),
+    }
+}
+
+/// Each connection takes a file descriptor: the soft limit is raised to what the system allows.
+pub(super) fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+        tracing::warn!(limit = ?limit.current, "cannot raise the limit of open files; connections are limited by it");
+    }
+}

@@ -1,0 +1,181 @@
+//! What types cannot say: rules on one value, and rules between two.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Config, OutputConfig,
+    document::{Finding, Step::Index, Step::Key},
+};
+use crate::normalise::Routes;
+
+/// Runtimes that `threads` may ask for.
+pub const THREADS_MAX: NonZeroU16 = NonZeroU16::new(256).unwrap();
+/// `[[output]]` sections of one configuration: each is a cursor that is synced and a bridge that reads.
+pub const OUTPUTS_MAX: usize = 16;
+/// Characters of an output's name.
+pub const OUTPUT_NAME_LEN_MAX: usize = 64;
+/// Bytes of the smallest file that an output may be told to rotate at: below it, folders fill with crumbs.
+pub const ROTATE_BYTES_MIN: u64 = 4096;
+
+/// Bytes of the path of the control socket: what `sockaddr_un` has room for (unix(7)), less its final zero.
+pub const CONTROL_PATH_BYTES_MAX: usize = 107;
+
+/// Every rule, applied to `config`. Empty when all is well.
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    data(config, &mut findings);
+    threads(config, &mut findings);
+    listeners(config, &mut findings);
+    ports(config, &mut findings);
+    anonymous(config, &mut findings);
+    spool(config, &mut findings);
+    routes(config, &mut findings);
+    outputs(config, &mut findings);
+    findings
+}
+
+fn data(config: &Config, findings: &mut Vec<Finding>) {
+    if config.data.as_os_str().is_empty() {
+        findings.push(Finding::new(&[Key("data")], "`data` is empty", "write a folder, such as \"data\""));
+    }
+}
+
+/// The rule on `data` that can be applied only when it starts at the configuration's folder.
+pub(super) fn data_path(config: &Config) -> Result<(), Finding> {
+    let bytes = config.control_path().as_os_str().len();
+    if bytes <= CONTROL_PATH_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Finding::new(
+        &[Key("data")],
+        format!(
+            "the control socket in this folder would have a path of {bytes} bytes; the system takes {CONTROL_PATH_BYTES_MAX}"
+        ),
+        "write a shorter path, or run in a folder nearer to it",
+    ))
+}
+
+fn threads(config: &Config, findings: &mut Vec<Finding>) {
+    if config.threads.is_some_and(|threads| threads > THREADS_MAX) {
+        let instead = format!("write 1 to {THREADS_MAX}, or leave it out for one a core");
+        findings.push(Finding::new(&[Key("threads")], "more threads than the gateway runs", instead));
+    }
+}
+
+/// Nothing is reachable from outside by accident.
+fn listeners(config: &Config, findings: &mut Vec<Finding>) {
+    if config.lan {
+        return;
+    }
+    for (section, listen) in listens(config) {
+        let Some(address) = listen.filter(|address| !address.is_loopback()) else { continue };
+        findings.push(Finding::new(
+            &[Key(section), Key("listen")],
+            format!("{address} can be reached from other machines and `lan` is false"),
+            "write `lan = true` at the top (or run with --lan), or listen on \"127.0.0.1\"",
+        ));
+    }
+}
+
+fn ports(config: &Config, findings: &mut Vec<Finding>) {
+    let (mqtt, http) = (config.mqtt_address(), config.http_address());
+    let overlap = mqtt.ip() == http.ip() || mqtt.ip().is_unspecified() || http.ip().is_unspecified();
+    if mqtt.port() == http.port() && mqtt.port() != 0 && overlap {
+        findings.push(Finding::new(
+            &[Key("http"), Key("port")],
+            format!("port {} is taken by [mqtt]", http.port()),
+            "give [mqtt] or [http] another port",
+        ));
+    }
+}
+
+/// Who can reach the gateway and need no password can write whatever it likes under any device's name.
+fn anonymous(config: &Config, findings: &mut Vec<Finding>) {
+    let reachable =
+        config.lan || listens(config).iter().any(|(_, listen)| listen.is_some_and(|a| !a.is_loopback()));
+    if config.anonymous && reachable {
+        findings.push(Finding::new(
+            &[Key("anonymous")],
+            "devices without a password are let in on loopback only, and other machines can reach this gateway",
+            "write `anonymous = false` and give each device a login with `tidegate device add`",
+        ));
+    }
+}
+
+fn spool(config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(error) = config.spool.check() {
+        let wrong = format!("`{}` cannot be this", error.key);
+        findings.push(Finding::new(&[Key("spool"), Key(error.key)], wrong, format!("write {}", error.why)));
+    }
+}
+
+fn routes(config: &Config, findings: &mut Vec<Finding>) {
+    if let Err(error) = Routes::compile(&config.routes) {
+        let path = [Key("route"), Index(error.route), Key(error.key)];
+        let wrong = format!("`{}` of this route: {}", error.key, error.problem);
+        findings.push(Finding::new(&path, wrong, "change it, or take the route out"));
+    }
+}
+
+fn outputs(config: &Config, findings: &mut Vec<Finding>) {
+    if config.outputs.len() > OUTPUTS_MAX {
+        let wrong = format!("more than {OUTPUTS_MAX} outputs");
+        findings.push(Finding::new(&[Key("output"), Index(OUTPUTS_MAX)], wrong, "take some out"));
+    }
+    let mut names = HashMap::new();
+    let mut dirs: HashMap<PathBuf, &str> = HashMap::new();
+    for (i, output) in config.outputs.iter().enumerate() {
+        let name = output.name();
+        output_name(i, name, findings);
+        if names.insert(name, i).is_some() {
+            let wrong = format!("a second output named \"{name}\"");
+            findings.push(Finding::new(
+                &[Key("output"), Index(i), Key("name")],
+                wrong,
+                "give each output its own name",
+            ));
+        }
+        let OutputConfig::File(file) = output;
+        if let Some(other) = dirs.insert(Path::new(".").join(&file.dir).components().collect(), name) {
+            let wrong = format!("output \"{other}\" writes to this folder");
+            findings.push(Finding::new(
+                &[Key("output"), Index(i), Key("dir")],
+                wrong,
+                "give each file output its own `dir`",
+            ));
+        }
+        if file.rotate_bytes < ROTATE_BYTES_MIN {
+            let instead = format!("write {ROTATE_BYTES_MIN} or more, such as \"64MiB\"");
+            findings.push(Finding::new(
+                &[Key("output"), Index(i), Key("rotate_bytes")],
+                "files this small are too many",
+                instead,
+            ));
+        }
+        if file.keep_files == 0 {
+            let path = [Key("output"), Index(i), Key("keep_files")];
+            findings.push(Finding::new(&path, "no closed file would stay", "write 1 or more"));
+        }
+    }
+}
+
+/// The name becomes that of a cursor's file.
+fn output_name(i: usize, name: &str, findings: &mut Vec<Finding>) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if name.is_empty() || name.len() > OUTPUT_NAME_LEN_MAX || !name.bytes().all(allowed) {
+        findings.push(Finding::new(
+            &[Key("output"), Index(i), Key("name")],
+            format!("\"{}\" cannot name an output", name.escape_debug()),
+            format!("write 1 to {OUTPUT_NAME_LEN_MAX} of A-Z, a-z, 0-9, _ and -"),
+        ));
+    }
+}
+
+fn listens(config: &Config) -> [(&'static str, Option<IpAddr>); 3] {
+    [("mqtt", config.mqtt.listen), ("coap", config.coap.listen), ("http", config.http.listen)]
+}

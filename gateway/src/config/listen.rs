@@ -1,0 +1,74 @@
+//! Where each listener listens.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use crate::session::mqtt::Limits;
+
+/// MQTT's port (IANA `mqtt`).
+pub const MQTT_PORT: u16 = 1883;
+/// CoAP's port (RFC 7252, section 6.1).
+pub const COAP_PORT: u16 = 5683;
+/// The port of the pages and the HTTP interface.
+pub const HTTP_PORT: u16 = 8080;
+
+/// `[mqtt]`: MQTT 3.1.1 and 5 on one TCP port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MqttConfig {
+    /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
+    pub listen: Option<IpAddr>,
+    /// TCP port; 0 lets the system choose one.
+    pub port: u16,
+    /// Open connections at most; one more is closed at once. Each needs a file descriptor.
+    pub connections_max: usize,
+    /// Connections of a thread that have not logged in; one more ends the oldest of them.
+    pub unauthenticated_max: usize,
+    /// `[mqtt.limits]`
+    pub limits: Limits,
+}
+
+/// `[coap]`: the UDP port set aside for CoAP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CoapConfig {
+    /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
+    pub listen: Option<IpAddr>,
+    /// UDP port; 0 lets the system choose one.
+    pub port: u16,
+}
+
+/// `[http]`: the TCP port set aside for HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
+    pub listen: Option<IpAddr>,
+    /// TCP port; 0 lets the system choose one.
+    pub port: u16,
+}
+
+impl Default for MqttConfig {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            port: MQTT_PORT,
+            connections_max: 20_000,
+            unauthenticated_max: 1_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for CoapConfig {
+    fn default() -> Self {
+        Self { listen: None, port: COAP_PORT }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: None, port: HTTP_PORT }
+    }
+}

@@ -1,0 +1,234 @@
+//! The configuration: TOML, checked whole before anything starts.
+//!
+//! ```text
+//! text -> document: keys, values, where they stand -> Config, composed of each part's own -> check -> Config
+//! ```
+//!
+//! Every fault names the file, the line and the column, says what is wrong and what to write instead. Unknown
+//! keys are refused: a misspelt limit that is silently ignored is found out on the day it was needed.
+
+mod check;
+mod document;
+mod error;
+mod example;
+mod find;
+mod listen;
+mod output;
+mod secrets;
+mod wording;
+
+use std::{
+    fs,
+    io::Read,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+pub(crate) use self::find::create;
+pub use self::{
+    check::{CONTROL_PATH_BYTES_MAX, OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
+    error::{ConfigError, FAULT_CHARS_MAX, Fault},
+    example::Example,
+    find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
+    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
+    output::{FileConfig, OutputConfig},
+};
+use crate::{logging, normalise::RouteConfig, spool};
+
+/// File of the registry, in the data folder. It holds secrets, if only salted and hashed.
+pub const STATE_FILE: &str = "state.db";
+
+/// Bytes in the largest configuration file that is read.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Everything an owner may say, checked.
+///
+/// [`Config::default`] is what an empty file means, but for `data`, which [`Config::load`] makes relative to the
+/// file's own folder.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything the gateway writes; after [`Config::load`] it starts at the configuration's folder.
+    pub data: PathBuf,
+    /// Listeners may be reached from other machines. Off, they are on loopback.
+    pub lan: bool,
+    /// Runtimes, each with its own listeners; absent: one a core.
+    pub threads: Option<NonZeroU16>,
+    /// Devices may come in without a password. Loopback only.
+    pub anonymous: bool,
+    /// `[log]`
+    pub log: logging::Config,
+    /// `[spool]`
+    pub spool: spool::Config,
+    /// `[mqtt]`
+    pub mqtt: MqttConfig,
+    /// `[coap]`
+    pub coap: CoapConfig,
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[[route]]`, in the order they are tried.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteConfig>,
+    /// `[[output]]`; the key `output` is read apart, since serde loses the line of what stands
+    /// behind a tag.
+    #[serde(rename = "output", deserialize_with = "read_elsewhere")]
+    pub outputs: Vec<OutputConfig>,
+}
+
+/// What the command line may change of a file before it is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--lan`: as if the file said `lan = true`.
+    pub lan: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("data"),
+            lan: false,
+            threads: None,
+            anonymous: false,
+            log: logging::Config::default(),
+            spool: spool::Config::default(),
+            mqtt: MqttConfig::default(),
+            coap: CoapConfig::default(),
+            http: HttpConfig::default(),
+            routes: Vec::new(),
+            outputs: vec![OutputConfig::File(FileConfig::default())],
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read, is no TOML, or says something that cannot be done; it holds
+    /// every fault of the last kind.
+    pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.data = folder.join(&config.data).components().collect();
+        check::data_path(&config)
+            .and_then(|()| secrets::check(&config.data))
+            .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;
+        Ok(config)
+    }
+
+    /// Checks `text`, all of it but the files it names. `data` stays as written.
+    ///
+    /// # Errors
+    /// Every [`Fault`] found, in the order of the text.
+    pub fn parse(text: &str, overrides: Overrides) -> Result<Self, Vec<Fault>> {
+        let document = document::Document::parse(text).map_err(|fault| vec![fault])?;
+        let (config, outputs) = (document.read::<Self>(), output::read(&document));
+        let (mut config, outputs) = match (config, outputs) {
+            (Ok(config), Ok(outputs)) => (config, outputs),
+            (config, outputs) => return Err(in_order(config.err(), outputs.err())),
+        };
+        config.outputs = outputs;
+        config.lan |= overrides.lan;
+        let zeros = document.zeros(&["mqtt", "limits"]);
+        let found: Vec<Fault> =
+            check::check(&config).into_iter().map(|finding| document.locate(finding)).collect();
+        if zeros.is_empty() && found.is_empty() {
+            Ok(config)
+        } else {
+            Err(in_order(Some(zeros), Some(found)))
+        }
+    }
+
+    /// The text that an owner starts from: every key with its default and what it does. It parses to
+    /// [`Config::default`].
+    #[must_use]
+    pub fn example() -> String {
+        Self::example_with(&Example::default())
+    }
+
+    /// As [`Config::example`], with other values in some places.
+    #[must_use]
+    pub fn example_with(example: &Example) -> String {
+        example::text(example)
+    }
+
+    /// Runtimes to start: `threads`, or one a core.
+    #[must_use]
+    pub fn threads(&self) -> NonZeroU16 {
+        let cores = || thread::available_parallelism().ok().and_then(|n| NonZeroU16::try_from(n).ok());
+        self.threads.or_else(cores).unwrap_or(NonZeroU16::MIN).min(THREADS_MAX)
+    }
+
+    /// Where the MQTT listener listens.
+    #[must_use]
+    pub fn mqtt_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.mqtt.listen), self.mqtt.port)
+    }
+
+    /// Where the CoAP listener listens.
+    #[must_use]
+    pub fn coap_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.coap.listen), self.coap.port)
+    }
+
+    /// Where the HTTP listener listens.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address(self.http.listen), self.http.port)
+    }
+
+    /// Folder of the spool.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.data.join("spool")
+    }
+
+    /// File of the registry and of the sessions' state.
+    #[must_use]
+    pub fn state_path(&self) -> PathBuf {
+        self.data.join(STATE_FILE)
+    }
+
+    /// Socket that `tail`, `status` and `device` reach a running gateway on.
+    #[must_use]
+    pub fn control_path(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    fn address(&self, listen: Option<IpAddr>) -> IpAddr {
+        let otherwise = if self.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        listen.unwrap_or(IpAddr::V4(otherwise))
+    }
+}
+
+/// Both lists in the order of the text.
+fn in_order(some: Option<Vec<Fault>>, more: Option<Vec<Fault>>) -> Vec<Fault> {
+    let mut faults: Vec<Fault> = some.into_iter().chain(more).flatten().collect();
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    faults
+}
+
+/// Reads at most [`FILE_BYTES_MAX`]: a file named by mistake (a disk image, a device) must not fill the memory.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::unreadable(path, source);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(ConfigError::too_large(path));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| ConfigError::not_utf8(path, error.as_bytes(), error.utf8_error()))
+}
+
+fn read_elsewhere<'de, D: Deserializer<'de>, T: Default>(deserializer: D) -> Result<T, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| T::default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! `[[output]]`: the destinations, one type each.
+
+use std::{fmt, path::PathBuf};
+
+use bytesize::ByteSize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor},
+};
+
+use super::{
+    document::{Document, Entry},
+    error::Fault,
+};
+
+/// One `[[output]]`, by its `type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputConfig {
+    /// `type = "file"`: JSON lines in a folder.
+    File(FileConfig),
+}
+
+/// `[[output]]` with `type = "file"`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileConfig {
+    /// Names the output's cursor in the spool and in `tidegate replay --output`: `[A-Za-z0-9_-]{1,64}`.
+    pub name: String,
+    /// Folder of the files, starting at the data folder.
+    pub dir: PathBuf,
+    /// A file that has reached this many bytes is closed and the next begun. A number, or a text such as `"64MiB"`.
+    #[serde(deserialize_with = "bytes")]
+    pub rotate_bytes: u64,
+    /// Closed files that stay; older ones are deleted.
+    pub keep_files: u32,
+}
+
+impl OutputConfig {
+    /// The output's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::File(file) => &file.name,
+        }
+    }
+}
+
+impl Default for FileConfig {
+    fn default() -> Self {
+        Self {
+            name: "file".to_owned(),
+            dir: PathBuf::from("out"),
+            rotate_bytes: ByteSize::mib(64).as_u64(),
+            keep_files: 16,
+        }
+    }
+}
+
+/// The outputs of `document`; with no word of them, the file output as it is by default.
+pub(super) fn read(document: &Document<'_>) -> Result<Vec<OutputConfig>, Vec<Fault>> {
+    let Some(entries) = document.entries("output").map_err(|fault| vec![fault])? else {
+        return Ok(vec![OutputConfig::File(FileConfig::default())]);
+    };
+    let (mut outputs, mut faults) = (Vec::with_capacity(entries.len()), Vec::new());
+    for entry in entries {
+        match read_one(entry) {
+            Ok(output) => outputs.push(output),
+            Err(more) => faults.extend(more),
+        }
+    }
+    if faults.is_empty() { Ok(outputs) } else { Err(faults) }
+}
+
+fn read_one(entry: Entry<'_, '_>) -> Result<OutputConfig, Vec<Fault>> {
+    const KNOWN: &str = "\"file\"";
+    match entry.kind(KNOWN).map_err(|fault| vec![fault])? {
+        "file" => entry.read().map(OutputConfig::File),
+        _ => Err(vec![entry.unknown_kind(KNOWN)]),
+    }
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Bytes;
+    impl Visitor<'_> for Bytes {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a size such as \"64MiB\"")
+        }
+
+        fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<u64, E> {
+            u64::try_from(bytes).map_err(|_| E::invalid_value(de::Unexpected::Signed(bytes), &self))
+        }
+
+        fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<u64, E> {
+            Ok(bytes)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+            let size: Result<ByteSize, _> = text.parse();
+            size.map(|size| size.as_u64()).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_any(Bytes)
+}

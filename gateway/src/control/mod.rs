@@ -1,0 +1,101 @@
+//! `DIR/control.sock`: what a command beside the gateway asks of the one that runs.
+//!
+//! A request is one JSON line; the answer is one JSON line, or one a reading for `tail`. The socket has mode
+//! 0600: whoever may open it may do everything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::{DeviceAnswer, DeviceCommand};
+
+mod client;
+mod server;
+mod status;
+mod tail;
+
+pub use client::{Client, ClientError};
+pub use server::{Server, Services};
+pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status};
+pub use tail::Tail;
+
+/// The socket's name in the data folder.
+pub const SOCKET: &str = "control.sock";
+
+/// Bytes of the longest request.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// How the gateway is.
+    Status,
+    /// Readings as they become durable, until the asker hangs up.
+    Tail(TailRequest),
+    /// Look at or change the registry.
+    Device(DeviceCommand),
+    /// Deliver a past span to an output again.
+    Replay(ReplayRequest),
+    /// Read the configuration again, as SIGHUP does.
+    Reload,
+}
+
+/// Which readings `tail` shows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TailRequest {
+    /// Only this device.
+    pub device: Option<String>,
+    /// Only this lane.
+    pub lane: Option<String>,
+    /// From this time on, Unix milliseconds; else from now on.
+    pub from_ms: Option<u64>,
+}
+
+/// Which span goes to which output again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReplayRequest {
+    /// The output's name.
+    pub output: String,
+    /// First gateway time, Unix milliseconds.
+    pub from_ms: u64,
+    /// Gateway time that is no more part of it, Unix milliseconds.
+    pub to_ms: u64,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Tail`], many times.
+    Reading(Box<Shown>),
+    /// To [`Request::Device`].
+    Device(DeviceAnswer),
+    /// To [`Request::Replay`], when it is done: records delivered.
+    Replayed(u64),
+    /// To [`Request::Reload`].
+    Reloaded,
+    /// What was asked cannot be done, and why.
+    Error(String),
+}
+
+/// A durable record as `tail` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its lane.
+    pub lane: String,
+    /// Its number in the lane.
+    pub offset: u64,
+    /// Who sent it.
+    pub device: String,
+    /// What brought it.
+    pub protocol: String,
+    /// The topic, as subscribers see it.
+    pub topic: String,
+    /// When the gateway took it, Unix milliseconds.
+    pub ts_gw: u64,
+    /// Values for people: `temperature 36.12`, or the payload's beginning.
+    pub values: String,
+    /// The first number among the values.
+    pub number: Option<f64>,
+}

@@ -1,0 +1,170 @@
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    thread,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
+    sync::{Semaphore, oneshot},
+    task::LocalSet,
+};
+
+use super::{Answer, REQUEST_BYTES_MAX, ReplayRequest, Request, status, tail};
+use crate::{
+    auth,
+    bridge::{self, Replay},
+    clock::wall_ms,
+    listener::Shared,
+    normalise::Routes,
+    supervisor::Reloader,
+};
+
+/// Askers at once; one more waits.
+const ASKERS_MAX: usize = 64;
+
+/// What the control socket can reach.
+pub struct Services {
+    /// Listeners, registry, pipeline and spool.
+    pub shared: Arc<Shared>,
+    /// The rules that say what a payload means.
+    pub routes: Arc<ArcSwap<Routes>>,
+    /// The running bridges.
+    pub bridges: Vec<bridge::Handle>,
+    /// Reads the configuration again.
+    pub reloader: Arc<Reloader>,
+    /// When and why the gateway ended by itself the last time it did.
+    pub last_failure: Option<String>,
+}
+
+/// The thread behind the control socket.
+pub struct Server {
+    path: PathBuf,
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Binds the socket, in place of one that a dead gateway left, and starts to answer.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn start(path: &Path, services: Services) -> io::Result<Self> {
+        // The caller holds the lock of the data folder: whoever bound this before is gone.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = std::os::unix::net::UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        socket.set_nonblocking(true)?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
+            LocalSet::new().block_on(&runtime, async {
+                let accepting = accept_all(UnixListener::from_std(socket)?, Rc::new(services));
+                tokio::select! {
+                    outcome = accepting => outcome,
+                    _ = stopped => Ok(()),
+                }
+            })
+        })?;
+        Ok(Self { path: path.to_owned(), stop, thread })
+    }
+
+    /// Hangs up on all askers and removes the socket.
+    ///
+    /// # Errors
+    /// The socket could not be removed.
+    pub fn stop(self) -> io::Result<()> {
+        let _told = self.stop.send(()).is_ok();
+        self.thread.join().map_err(|_| io::Error::other("the control thread panicked"))??;
+        fs::remove_file(self.path)
+    }
+}
+
+async fn accept_all(listener: UnixListener, services: Rc<Services>) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(ASKERS_MAX));
+    loop {
+        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
+        let (stream, _) = listener.accept().await?;
+        let services = Rc::clone(&services);
+        tokio::task::spawn_local(async move {
+            // Who asked may hang up at any time.
+            let _outcome = answer_all(stream, &services).await.is_ok();
+            drop(seat);
+        });
+    }
+}
+
+async fn answer_all(stream: UnixStream, services: &Services) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let limit = u64::try_from(REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
+        (&mut lines).take(limit).read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let answer = match serde_json::from_slice(&line) {
+            Ok(Request::Tail(request)) => {
+                return tail::stream(request, services, &mut lines, &mut write).await;
+            }
+            Ok(request) => answer(request, services).await,
+            Err(error) => Answer::Error(format!("not a request of this version: {error}")),
+        };
+        send(&mut write, &answer).await?;
+    }
+}
+
+pub(super) async fn send(write: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    write.write_all(&line).await
+}
+
+async fn answer(request: Request, services: &Services) -> Answer {
+    match request {
+        Request::Status => match status::observe(services) {
+            Ok(status) => Answer::Status(Box::new(status)),
+            Err(error) => Answer::Error(error.to_string()),
+        },
+        Request::Device(command) => {
+            let registry = services.shared.registry.clone();
+            let applying = move || auth::apply(&registry, command, wall_ms());
+            match tokio::task::spawn_blocking(applying).await {
+                Ok(Ok(answer)) => Answer::Device(answer),
+                Ok(Err(error)) => Answer::Error(error.to_string()),
+                Err(error) => Answer::Error(error.to_string()),
+            }
+        }
+        Request::Replay(request) => replay(&request, services).await,
+        Request::Reload => match services.reloader.reload() {
+            Ok(()) => Answer::Reloaded,
+            Err(error) => Answer::Error(error.to_string()),
+        },
+        Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),
+    }
+}
+
+async fn replay(request: &ReplayRequest, services: &Services) -> Answer {
+    let Some(bridge) = services.bridges.iter().find(|bridge| bridge.name() == request.output) else {
+        let names: Vec<_> = services.bridges.iter().map(bridge::Handle::name).collect();
+        return Answer::Error(format!(
+            "no output is named {}; there is: {}",
+            request.output,
+            names.join(", ")
+        ));
+    };
+    let span = Replay { from_ms: request.from_ms, to_ms: request.to_ms };
+    match bridge.replay(span).await {
+        Ok(records) => Answer::Replayed(records),
+        Err(reason) => Answer::Error(reason),
+    }
+}

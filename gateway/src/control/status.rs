@@ -1,0 +1,243 @@
+use std::{
+    fmt,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use super::Services;
+use crate::{
+    clock::wall_ms,
+    spool::{self, CursorStatus, Lane, ReadError},
+};
+
+/// Devices without a promise that are named; the rest is counted.
+const QOS0_NAMED_MAX: usize = 20;
+
+/// How the gateway is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Records that are gone: dropped by choice, or taken by damage of the disk.
+    pub lost: u64,
+    /// Age of the oldest record that an output has not confirmed, milliseconds; none when all is delivered.
+    pub oldest_unsent_ms: Option<u64>,
+    /// Why the spool ends, if it does.
+    pub failure: Option<String>,
+    /// When and why the gateway ended by itself the last time it did.
+    pub last_failure: Option<String>,
+    /// The durable log.
+    pub spool: SpoolStatus,
+    /// The destinations.
+    pub outputs: Vec<OutputStatus>,
+    /// Who is connected, and what came.
+    pub connections: ConnectionStatus,
+}
+
+/// The durable log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// `event`, then `telemetry`.
+    pub lanes: Vec<LaneStatus>,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Bytes that it may take.
+    pub disk_bytes_max: u64,
+    /// New records are refused.
+    pub full: bool,
+    /// Records dropped by the owner's choice.
+    pub dropped: u64,
+    /// Records taken by damage.
+    pub damaged: u64,
+    /// Reject records stored.
+    pub rejects: u64,
+}
+
+/// One lane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LaneStatus {
+    /// Its name.
+    pub lane: String,
+    /// Records from the oldest to the durable end.
+    pub records: u64,
+    /// The first record's offset.
+    pub oldest: u64,
+    /// The next record's offset.
+    pub end: u64,
+    /// Segments on disk.
+    pub segments: u64,
+    /// Bytes of commits in them.
+    pub bytes: u64,
+}
+
+/// One destination.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutputStatus {
+    /// Its name.
+    pub name: String,
+    /// Records that it has not confirmed.
+    pub unsent: u64,
+    /// Age of the oldest of them, milliseconds.
+    pub oldest_unsent_ms: Option<u64>,
+    /// Records delivered since the start.
+    pub delivered: u64,
+    /// Why the last try failed; empty when deliveries go well.
+    pub trouble: String,
+}
+
+/// Who is connected, and what came since the start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// Open now.
+    pub open: u64,
+    /// Messages taken.
+    pub accepted: u64,
+    /// Publishes without the right to.
+    pub denied: u64,
+    /// Payloads that can never be accepted.
+    pub rejected: u64,
+    /// Publishes refused for want of room.
+    pub shed: u64,
+    /// Devices that use QoS 0 only: nothing is promised to them.
+    pub qos0_only: Vec<String>,
+    /// More devices than are named.
+    pub qos0_more: bool,
+}
+
+pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
+    let spool = services.shared.pipeline.spool().status()?;
+    let now_ms = wall_ms();
+    let outputs: Vec<_> = services
+        .bridges
+        .iter()
+        .map(|bridge| {
+            let cursor = spool.cursors.iter().find(|cursor| cursor.consumer == bridge.name());
+            let counters = bridge.counters();
+            OutputStatus {
+                name: bridge.name().to_owned(),
+                unsent: cursor.map_or(0, unsent),
+                oldest_unsent_ms: cursor.and_then(oldest_unsent).map(|at_ms| now_ms.saturating_sub(at_ms)),
+                delivered: counters.delivered.load(Ordering::Relaxed),
+                trouble: counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            }
+        })
+        .collect();
+    Ok(Status {
+        lost: spool.dropped.saturating_add(spool.lost),
+        oldest_unsent_ms: outputs.iter().filter_map(|output| output.oldest_unsent_ms).max(),
+        failure: spool.failure.as_ref().map(ToString::to_string),
+        last_failure: services.last_failure.clone(),
+        outputs,
+        connections: connections(services),
+        spool: spool_status(&spool),
+    })
+}
+
+fn unsent(cursor: &CursorStatus) -> u64 {
+    Lane::ALL.iter().map(|lane| cursor.lanes.of(*lane).lag).sum()
+}
+
+fn oldest_unsent(cursor: &CursorStatus) -> Option<u64> {
+    Lane::ALL.iter().filter_map(|lane| cursor.lanes.of(*lane).oldest_unsent_ts_gw).min()
+}
+
+fn spool_status(spool: &spool::Status) -> SpoolStatus {
+    SpoolStatus {
+        lanes: Lane::ALL.iter().map(|lane| lane_status(spool.lanes.of(*lane))).collect(),
+        disk_bytes: spool.disk_bytes,
+        disk_bytes_max: spool.disk_bytes_max,
+        full: spool.full,
+        dropped: spool.dropped,
+        damaged: spool.lost,
+        rejects: spool.rejects,
+    }
+}
+
+fn lane_status(lane: &spool::LaneStatus) -> LaneStatus {
+    LaneStatus {
+        lane: lane.lane.to_string(),
+        records: lane.durable_end.saturating_sub(lane.oldest),
+        oldest: lane.oldest,
+        end: lane.end,
+        segments: lane.segments.try_into().unwrap_or(u64::MAX),
+        bytes: lane.bytes,
+    }
+}
+
+fn connections(services: &Services) -> ConnectionStatus {
+    let counters = services.shared.pipeline.counters();
+    let mut qos0_only = services.shared.registry.qos0_only(QOS0_NAMED_MAX + 1);
+    let qos0_more = qos0_only.len() > QOS0_NAMED_MAX;
+    qos0_only.truncate(QOS0_NAMED_MAX);
+    let open = services.shared.connections.load(Ordering::Relaxed);
+    ConnectionStatus {
+        open: open.try_into().unwrap_or(u64::MAX),
+        accepted: counters.accepted.load(Ordering::Relaxed),
+        denied: counters.denied.load(Ordering::Relaxed),
+        rejected: counters.rejected.load(Ordering::Relaxed),
+        shed: counters.shed.load(Ordering::Relaxed),
+        qos0_only: qos0_only.iter().map(ToString::to_string).collect(),
+        qos0_more,
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "lost {}, {}", self.lost, Unsent(self.oldest_unsent_ms))?;
+        if let Some(failure) = &self.failure {
+            writeln!(f, "FAILED      {failure}")?;
+        }
+        if let Some(failure) = &self.last_failure {
+            writeln!(f, "last ended  {}", failure.trim_end())?;
+        }
+        let spool = &self.spool;
+        let full = if spool.full { ", FULL: new readings are refused" } else { "" };
+        let (used, max) = (ByteSize(spool.disk_bytes), ByteSize(spool.disk_bytes_max));
+        writeln!(f, "spool       {used} of {max}{full}")?;
+        for lane in &spool.lanes {
+            let LaneStatus { lane, records, oldest, end, .. } = lane;
+            writeln!(f, "  {lane:<10}{records} records, offsets {oldest} to {end}")?;
+        }
+        if spool.dropped + spool.damaged + spool.rejects > 0 {
+            let SpoolStatus { dropped, damaged, rejects, .. } = spool;
+            writeln!(f, "  dropped {dropped}, damaged {damaged}, rejects kept {rejects}")?;
+        }
+        for output in &self.outputs {
+            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms } = output;
+            writeln!(
+                f,
+                "output      {name}: {delivered} delivered, {unsent} unsent, {}",
+                Unsent(*oldest_unsent_ms)
+            )?;
+            if !trouble.is_empty() {
+                writeln!(f, "  trouble   {trouble}")?;
+            }
+        }
+        let ConnectionStatus { open, accepted, denied, rejected, shed, .. } = &self.connections;
+        writeln!(f, "connections {open} open")?;
+        writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
+        if !self.connections.qos0_only.is_empty() {
+            let names = self.connections.qos0_only.join(", ");
+            let more = if self.connections.qos0_more { " and more" } else { "" };
+            writeln!(f, "no promise  {names}{more} (QoS 0 only)")?;
+        }
+        Ok(())
+    }
+}
+
+/// `oldest unsent 2 s`, or that there is none.
+struct Unsent(Option<u64>);
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("oldest unsent 0 s"),
+            Some(ms) if ms < 120_000 => write!(f, "oldest unsent {} s", ms / 1000),
+            Some(ms) => {
+                let age = Duration::from_secs(ms / 1000);
+                write!(f, "oldest unsent {}", humantime::format_duration(age))
+            }
+        }
+    }
+}

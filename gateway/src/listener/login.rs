@@ -1,0 +1,127 @@
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytestring::ByteString;
+use tokio::sync::oneshot;
+
+use super::{
+    connection::Connection,
+    worker::{Request, Worker},
+};
+use crate::{
+    auth::{Attempt, Login, Throttle},
+    session::mqtt::{Accepted, Connect, Refusal},
+};
+
+/// How long a new session waits for the receipts of the one that it takes over.
+const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+
+/// Answers a CONNECT.
+pub(crate) async fn log_in(worker: &Rc<Worker>, connection: &Rc<Connection>, connect: &Connect) {
+    let answer = match authenticate(worker, connection, connect).await {
+        Ok(login) => come_in(worker, connection, connect, login).await,
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = &answer {
+        let user = connect.user.as_deref().unwrap_or_default();
+        tracing::debug!(peer = %connection.peer, user = %user.escape_debug(), %refusal, "login refused");
+    }
+    connection.session.borrow_mut().handle_login(answer, worker.shared.clock.now_ms());
+}
+
+/// Who proves who it is always comes in: somebody who guesses passwords behind the same address shuts nobody out.
+async fn authenticate(
+    worker: &Rc<Worker>,
+    connection: &Connection,
+    connect: &Connect,
+) -> Result<Login, Refusal> {
+    let shared = &worker.shared;
+    let (address, now_ms) = (connection.peer.ip(), shared.clock.now_ms());
+    let user = connect.user.as_deref();
+    let attempt = match &connect.password {
+        None if shared.config.anonymous => {
+            shared.registry.authenticate_anonymous(address, user, &connect.client_id)
+        }
+        password => {
+            let password = password.as_deref().unwrap_or_default();
+            shared.registry.authenticate(user.unwrap_or_default(), password, &connect.client_id, now_ms)
+        }
+    };
+    let login = match attempt {
+        Attempt::Accepted(login) => return Ok(login),
+        Attempt::Busy => return Err(Refusal::Busy),
+        Attempt::Refused => None,
+        Attempt::Person(check) => {
+            if !pay_for_check(worker, address, now_ms) {
+                return Err(Refusal::RateExceeded);
+            }
+            let checking = tokio::task::spawn_blocking(move || check.verify());
+            checking.await.map_err(|_| Refusal::Unavailable)?
+        }
+    };
+    if let Some(login) = login {
+        self::throttle(worker).forgive_one(address, now_ms);
+        return Ok(login);
+    }
+    shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
+    let may_go_on = throttle(worker).note_failure(address, now_ms);
+    Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
+}
+
+/// A check costs a core's time: it is paid for before, and given back to who was right.
+fn pay_for_check(worker: &Worker, address: IpAddr, now_ms: u64) -> bool {
+    let mut throttle = throttle(worker);
+    throttle.permits(address, now_ms) && {
+        throttle.note_failure(address, now_ms);
+        true
+    }
+}
+
+fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
+    worker.shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Claims the client id for an authenticated client, and waits for the session that held it before.
+async fn come_in(
+    worker: &Rc<Worker>,
+    connection: &Rc<Connection>,
+    connect: &Connect,
+    login: Login,
+) -> Result<Accepted, Refusal> {
+    if let Some(topic) = &connect.will_topic {
+        login.may_publish(topic).map_err(|_| Refusal::NotAuthorized)?;
+    }
+    let assigned = connect
+        .client_id
+        .is_empty()
+        .then(|| ByteString::from(format!("auto-{}-{}", worker.index, connection.id)));
+    let client_id = assigned.as_ref().unwrap_or(&connect.client_id);
+    let place = worker.place(connection);
+    let shared = &worker.shared;
+    let before =
+        shared.directory.claim(client_id, &login.user, place).map_err(|_| Refusal::ClientIdInvalid)?;
+    *connection.client_id.borrow_mut() = Some(Box::from(&**client_id));
+    shared.registry.note_seen(&login.device, shared.clock.wall_ms());
+    *connection.login.borrow_mut() = Some(login.clone());
+    worker.logged_in();
+    if let Some(before) = before {
+        let (settled, settling) = oneshot::channel();
+        if before.worker == worker.index {
+            worker.take_over(before.connection, settled);
+        } else if let Some(peer) = worker.peers.get(before.worker) {
+            let request = Request::TakeOver { connection: before.connection, settled };
+            peer.send(request).await.map_err(|_| Refusal::Unavailable)?;
+        }
+        // Whether it settled, ended or took too long: what it stored is in the spool, in order.
+        let _settled = tokio::time::timeout(TAKEOVER_MAX, settling).await.is_ok();
+    }
+    // A change of the registry may have come between.
+    if !shared.registry.is_current(&login) {
+        return Err(Refusal::BadCredentials);
+    }
+    Ok(Accepted { assigned_client_id: assigned })
+}

@@ -1,0 +1,418 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    task::LocalSet,
+};
+
+use super::{
+    Config,
+    connection::Connection,
+    directory::{Directory, Place},
+    downlink, mqtt,
+};
+use crate::{
+    auth::{Registry, Throttle, ThrottleLimits},
+    clock::Clock,
+    pipeline::Pipeline,
+    session::mqtt::{SubscriberId, SubscriptionIndex},
+    spool::{Durable, Lane, Offset, Reader},
+};
+
+/// Bytes that one read takes from a socket at most; one such buffer a worker.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Requests from other threads that may wait for a worker.
+const INBOX_MAX: usize = 1024;
+/// How often a worker looks at its connections' deadlines.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a stopping worker waits for its sessions' receipts.
+const DRAIN_MS_MAX: u64 = 5_000;
+
+/// What all workers share.
+pub struct Shared {
+    /// Listener settings.
+    pub config: Config,
+    /// The way into the spool.
+    pub pipeline: Pipeline,
+    /// Who may log in.
+    pub registry: Registry,
+    /// Live client ids.
+    pub directory: Directory,
+    /// Slows down who guesses passwords.
+    pub throttle: Mutex<Throttle>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Open connections, of all workers.
+    pub connections: AtomicUsize,
+}
+
+impl Shared {
+    /// Nothing connected.
+    #[must_use]
+    pub fn new(config: Config, pipeline: Pipeline, registry: Registry, clock: Clock) -> Self {
+        Self {
+            config,
+            pipeline,
+            registry,
+            directory: Directory::default(),
+            throttle: Mutex::new(Throttle::new(ThrottleLimits::default())),
+            clock,
+            connections: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// What other threads ask of a worker.
+pub(crate) enum Request {
+    /// Another connection has claimed the client id: end this one, and say when its receipts are settled.
+    TakeOver { connection: u64, settled: oneshot::Sender<()> },
+    /// Rights have changed: close the sessions whose login is no more.
+    Revoke,
+    /// Stop: no new connections, settle, say goodbye.
+    Drain,
+}
+
+/// The threads that own the MQTT connections.
+pub struct Workers {
+    address: SocketAddr,
+    threads: Vec<thread::JoinHandle<io::Result<()>>>,
+    inboxes: Vec<mpsc::Sender<Request>>,
+}
+
+impl Workers {
+    /// Binds `config.listen` once for each of `count` threads and starts them.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn start(shared: &Arc<Shared>, count: usize) -> io::Result<Self> {
+        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX_MAX)).unzip();
+        let mut address = shared.config.listen;
+        let mut sockets = Vec::new();
+        for _ in 0..count {
+            let socket = mqtt::bind(address)?;
+            // Port 0 is a free one: the first socket finds it, the others share it.
+            address = socket.local_addr()?;
+            sockets.push(socket);
+        }
+        let mut threads = Vec::new();
+        for (index, (socket, inbox)) in sockets.into_iter().zip(receivers).enumerate() {
+            let (shared, peers) = (Arc::clone(shared), inboxes.clone());
+            let run = move || Worker::run(index, shared, peers, socket, inbox);
+            threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
+        }
+        let asked = inboxes.clone();
+        shared.registry.on_change(Box::new(move || {
+            for inbox in &asked {
+                // A full inbox is looked at soon, and a look at it finds all changes.
+                let _delivered = inbox.try_send(Request::Revoke).is_ok();
+            }
+        }));
+        Ok(Self { address, threads, inboxes })
+    }
+
+    /// Where they listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether a thread is gone that should run.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(thread::JoinHandle::is_finished)
+    }
+
+    /// Ends all sessions after their receipts are settled, five seconds at most, and waits for the threads.
+    ///
+    /// # Errors
+    /// A worker's runtime failed.
+    pub fn drain(self) -> io::Result<()> {
+        for inbox in &self.inboxes {
+            let _delivered = inbox.blocking_send(Request::Drain).is_ok();
+        }
+        for thread in self.threads {
+            thread.join().map_err(|_| io::Error::other("a worker panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+/// Connections that wait for an offset of a lane, in the order of the offsets.
+type Waiting = VecDeque<(Offset, Rc<Connection>)>;
+
+/// One thread's connections. Nothing in it is shared with another thread but [`Shared`].
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peers: Vec<mpsc::Sender<Request>>,
+    pub(crate) connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    pub(crate) subscriptions: RefCell<SubscriptionIndex>,
+    /// Where the subscribers of this worker read on; none while there are no subscriptions.
+    pub(crate) readers: RefCell<Option<[Reader; 2]>>,
+    /// Connections whose session holds a publish back until there is room.
+    pub(crate) held: RefCell<Vec<Rc<Connection>>>,
+    pub(crate) read_buffer: RefCell<Vec<u8>>,
+    pub(crate) write_buffer: RefCell<Vec<u8>>,
+    pub(crate) draining: Cell<bool>,
+    /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
+    unsettled: [RefCell<Waiting>; 2],
+    next_connection: Cell<u64>,
+    /// Something was appended in this turn.
+    appended: Notify,
+    /// Connections that have not logged in.
+    unauthenticated: Cell<usize>,
+}
+
+impl Worker {
+    fn run(
+        index: usize,
+        shared: Arc<Shared>,
+        peers: Vec<mpsc::Sender<Request>>,
+        socket: std::net::TcpListener,
+        inbox: mpsc::Receiver<Request>,
+    ) -> io::Result<()> {
+        let worker = Rc::new(Self {
+            index,
+            shared,
+            peers,
+            connections: RefCell::default(),
+            subscriptions: RefCell::default(),
+            readers: RefCell::default(),
+            held: RefCell::default(),
+            read_buffer: RefCell::new(vec![0; READ_BYTES_MAX]),
+            write_buffer: RefCell::default(),
+            draining: Cell::new(false),
+            unsettled: Default::default(),
+            next_connection: Cell::new(1),
+            appended: Notify::new(),
+            unauthenticated: Cell::new(0),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
+            tokio::task::spawn_local(Rc::clone(&worker).follow_commits());
+            tokio::task::spawn_local(Rc::clone(&worker).follow_turns());
+            tokio::task::spawn_local(Rc::clone(&worker).follow_deadlines());
+            Rc::clone(&worker).follow_inbox(inbox).await;
+            accepting.abort();
+            worker.drain().await;
+            Ok(())
+        })
+    }
+
+    /// Settles receipts after each commit. One wake a commit reaches this task, whatever the number of sessions.
+    async fn follow_commits(self: Rc<Self>) {
+        let committed = Arc::new(Notify::new());
+        let wake = Arc::clone(&committed);
+        let spool = self.shared.pipeline.spool().clone();
+        spool.watermark().on_commit(Box::new(move || wake.notify_one()));
+        loop {
+            committed.notified().await;
+            let durable = spool.watermark().durable();
+            self.settle(&durable);
+            for connection in self.held.take() {
+                connection.session.borrow_mut().handle_durable(&durable);
+                connection.wake();
+            }
+            while downlink::deliver(&self) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Releases what a turn of the worker has appended: this task stands in line behind all connections that were
+    /// ready with the first one that appended, so that their publishes share a commit.
+    async fn follow_turns(self: Rc<Self>) {
+        loop {
+            self.appended.notified().await;
+            self.shared.pipeline.spool().release();
+        }
+    }
+
+    fn settle(&self, durable: &Durable) {
+        let mut buffer = self.write_buffer.borrow_mut();
+        for lane in Lane::ALL {
+            let end = durable.end(lane);
+            loop {
+                let mut waiting = self.unsettled(lane).borrow_mut();
+                let Some((offset, _)) = waiting.front() else { break };
+                if *offset >= end {
+                    break;
+                }
+                let Some((_, connection)) = waiting.pop_front() else { break };
+                drop(waiting);
+                settle_one(&connection, durable, &mut buffer);
+            }
+        }
+    }
+
+    /// Remembers that `connection` waits for `offset`.
+    pub(crate) fn await_durable(&self, lane: Lane, offset: Offset, connection: &Rc<Connection>) {
+        self.appended.notify_one();
+        self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
+    }
+
+    fn unsettled(&self, lane: Lane) -> &RefCell<Waiting> {
+        let [event, telemetry] = &self.unsettled;
+        match lane {
+            Lane::Event => event,
+            Lane::Telemetry => telemetry,
+        }
+    }
+
+    async fn follow_deadlines(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let now_ms = self.shared.clock.now_ms();
+            for connection in self.all() {
+                let due = connection.session.borrow().poll_timeout().is_some_and(|at_ms| at_ms <= now_ms);
+                if due {
+                    connection.session.borrow_mut().handle_timeout(now_ms);
+                    self.flush(&connection);
+                    connection.wake();
+                }
+            }
+        }
+    }
+
+    /// Runs until the gateway stops.
+    async fn follow_inbox(self: Rc<Self>, mut inbox: mpsc::Receiver<Request>) {
+        while let Some(request) = inbox.recv().await {
+            match request {
+                Request::TakeOver { connection, settled } => self.take_over(connection, settled),
+                Request::Revoke => self.revoke(),
+                Request::Drain => return,
+            }
+        }
+    }
+
+    /// Ends a session whose client id another connection has claimed.
+    pub(crate) fn take_over(&self, id: u64, settled: oneshot::Sender<()>) {
+        // Dropping `settled` tells the successor that nothing is left to wait for.
+        let Some(connection) = self.connections.borrow().get(&id).cloned() else { return };
+        connection.session.borrow_mut().handle_takeover(self.shared.clock.now_ms());
+        if connection.session.borrow().receipts_pending() > 0 {
+            *connection.successor.borrow_mut() = Some(settled);
+        }
+        self.flush(&connection);
+        connection.wake();
+    }
+
+    fn revoke(&self) {
+        for connection in self.all() {
+            let revoked = connection
+                .login
+                .borrow()
+                .as_ref()
+                .is_some_and(|login| !self.shared.registry.is_current(login));
+            if revoked {
+                connection.session.borrow_mut().handle_revoked();
+                self.flush(&connection);
+                connection.wake();
+            }
+        }
+    }
+
+    async fn drain(&self) {
+        self.draining.set(true);
+        let until_ms = self.shared.clock.now_ms().saturating_add(DRAIN_MS_MAX);
+        for connection in self.all() {
+            connection.session.borrow_mut().handle_shutdown(self.shared.clock.now_ms());
+            self.flush(&connection);
+            connection.wake();
+        }
+        loop {
+            if self.connections.borrow().is_empty() || self.shared.clock.now_ms() >= until_ms {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) fn flush(&self, connection: &Connection) {
+        connection.flush(&mut self.write_buffer.borrow_mut());
+    }
+
+    pub(crate) fn place(&self, connection: &Connection) -> Place {
+        Place { worker: self.index, connection: connection.id }
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_connection.replace(self.next_connection.get().wrapping_add(1))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().values().cloned().collect()
+    }
+
+    /// Ends the oldest connection that has not logged in when there are as many as there may be, so that a flood of
+    /// silent ones does not shut out others.
+    pub(crate) fn make_room_before_login(&self) {
+        let connections = self.connections.borrow();
+        let before_login = || connections.values().filter(|connection| connection.login.borrow().is_none());
+        if self.unauthenticated.get() >= self.shared.config.unauthenticated_max
+            && let Some(oldest) = before_login().min_by_key(|connection| connection.id)
+        {
+            oldest.break_off();
+        }
+    }
+
+    /// A connection has logged in.
+    pub(crate) fn logged_in(&self) {
+        self.unauthenticated.set(self.unauthenticated.get().saturating_sub(1));
+    }
+
+    /// Takes in a connection that has just been accepted.
+    pub(crate) fn enter(&self, connection: &Rc<Connection>) {
+        self.unauthenticated.set(self.unauthenticated.get().saturating_add(1));
+        self.connections.borrow_mut().insert(connection.id, Rc::clone(connection));
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Forgets a connection whose session is over.
+    pub(crate) fn leave(&self, connection: &Rc<Connection>) {
+        self.subscriptions.borrow_mut().remove(SubscriberId(connection.id));
+        if self.subscriptions.borrow().is_empty() {
+            *self.readers.borrow_mut() = None;
+        }
+        if connection.login.borrow().is_none() {
+            self.logged_in();
+        }
+        if let Some(client_id) = connection.client_id.borrow_mut().take() {
+            self.shared.directory.release(&client_id, self.place(connection));
+        }
+        self.connections.borrow_mut().remove(&connection.id);
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Acknowledges what became durable, in one write, and lets the connection read on if it had to wait.
+fn settle_one(connection: &Connection, durable: &Durable, buffer: &mut Vec<u8>) {
+    let wanted = connection.wants_bytes();
+    connection.session.borrow_mut().handle_durable(durable);
+    connection.flush(buffer);
+    let settled = connection.session.borrow().receipts_pending() == 0;
+    if settled && let Some(successor) = connection.successor.borrow_mut().take() {
+        // The successor may have given up.
+        let _told = successor.send(()).is_ok();
+    }
+    if connection.session.borrow().is_closed() || wanted != connection.wants_bytes() {
+        connection.wake();
+    }
+}

@@ -1,0 +1,120 @@
+//! Which shape a payload has: what the route demands, else what its first byte promises.
+
+use tidegate_protocol::{DeviceId, Name, Reading, Topic, Value, topic::lane_word};
+
+use super::{
+    Content, Format, Input, LINE_NAME, Reject, VALUE_NAME,
+    json::{self, Unfit},
+    table::{DeviceSource, Route},
+    text::{self, Line},
+};
+
+/// One payload with what is known about it before it is read.
+pub(super) struct Reader<'r> {
+    pub(super) input: &'r Input<'r>,
+    pub(super) topic: &'r Topic<'r>,
+    pub(super) route: Option<&'r Route>,
+    /// What the route calls the measurement.
+    pub(super) name: Option<&'r Name>,
+    /// Of whom login, topic and route say it speaks.
+    pub(super) device: DeviceId,
+}
+
+impl Reader<'_> {
+    /// The content, cleaned, and of whom it speaks.
+    pub(super) fn read(mut self) -> Result<(Content, DeviceId), Reject> {
+        let mut content = match self.route.and_then(|route| route.format) {
+            None => self.sniff()?,
+            Some(Format::Json) => self.json()?,
+            Some(Format::Text) => self.text()?,
+            Some(Format::Raw) => Content::Raw,
+        };
+        if let (Some(clean), Content::Readings(readings)) =
+            (self.route.and_then(|route| route.clean.as_ref()), &mut content)
+        {
+            let name = self.name.map(Name::as_str);
+            readings.iter_mut().try_for_each(|reading| clean.apply(reading, name))?;
+        }
+        Ok((content, self.device))
+    }
+
+    /// Reads what looks like JSON or like a line of text, and leaves everything else as it is.
+    fn sniff(&mut self) -> Result<Content, Reject> {
+        let payload = self.input.payload;
+        let senml = self.input.content_type.is_some_and(|text| text.contains("senml"));
+        match payload.trim_ascii_start().first() {
+            _ if senml => Ok(Content::Raw),
+            Some(b'{' | b'[') => match json::parse(payload) {
+                Ok(readings) => Ok(Content::Readings(readings)),
+                Err(Unfit::ReservedName) => Err(Reject::Name),
+                Err(Unfit::UnknownShape) => Ok(Content::Raw),
+            },
+            Some(_) => text::parse(payload).map_or(Ok(Content::Raw), |line| self.line(line)),
+            None => Ok(Content::Raw),
+        }
+    }
+
+    fn json(&mut self) -> Result<Content, Reject> {
+        let payload = self.input.payload;
+        let read = match payload.trim_ascii_start().first() {
+            Some(b'{' | b'[') => json::parse(payload).map(Content::Readings),
+            _ => match json::parse_value(payload) {
+                Ok(value) => return self.single(value, VALUE_NAME),
+                Err(unfit) => Err(unfit),
+            },
+        };
+        read.map_err(|unfit| match unfit {
+            Unfit::ReservedName => Reject::Name,
+            Unfit::UnknownShape => Reject::Format,
+        })
+    }
+
+    fn text(&mut self) -> Result<Content, Reject> {
+        let device = if self.takes_device() { None } else { Some(&self.device) };
+        let line = text::parse_any(self.input.payload, device).ok_or(Reject::Format)?;
+        self.line(line)
+    }
+
+    fn line(&mut self, line: Line) -> Result<Content, Reject> {
+        match line.device {
+            None => self.single(line.value, VALUE_NAME),
+            Some(named) => {
+                if self.takes_device() {
+                    self.device = named;
+                } else if named != self.device {
+                    return Err(Reject::Device);
+                }
+                self.single(line.value, LINE_NAME)
+            }
+        }
+    }
+
+    fn takes_device(&self) -> bool {
+        self.route.is_some_and(|route| route.device == DeviceSource::Payload)
+    }
+
+    /// A reading of one value, named by the route, else by the topic's last level, else `other`.
+    fn single(&self, value: Value, other: &str) -> Result<Content, Reject> {
+        let name = match self.name.cloned().or_else(|| self.topic_name()) {
+            Some(name) => name,
+            None => Name::new(other).map_err(|_| Reject::Name)?,
+        };
+        let mut readings = vec![Reading::new()];
+        if let Some(reading) = readings.first_mut() {
+            reading.push(name, value).map_err(|_| Reject::Format)?;
+        }
+        Ok(Content::Readings(readings))
+    }
+
+    /// The topic's last level, where it can be a measurement's name: no native word and not the device itself.
+    fn topic_name(&self) -> Option<Name> {
+        let path = match self.topic {
+            Topic::Own(_) | Topic::Command { .. } => return None,
+            Topic::Named { path, .. } => path,
+            Topic::Other => self.input.topic,
+        };
+        let last = path.rsplit('/').next()?;
+        let free = lane_word(last).is_none() && last != self.device.as_str();
+        free.then(|| Name::new(last).ok()).flatten()
+    }
+}

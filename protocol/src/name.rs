@@ -1,0 +1,235 @@
+use core::fmt;
+
+/// Bytes in the longest [`Name`].
+pub const NAME_LEN_MAX: usize = 32;
+
+/// A measurement's name: `[A-Za-z_][A-Za-z0-9_]{0,31}`, none of the words that mean something to an SQL filter or to
+/// the bus. So it can stand as a property of a bus message, as a tag and in a filter, without quoting.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(heapless::String<NAME_LEN_MAX, u8>);
+
+/// Why a text is no [`Name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidName {
+    /// Empty, longer than [`NAME_LEN_MAX`] or with a character outside `[A-Za-z0-9_]`, or a digit in front.
+    Malformed,
+    /// A word of SQL-92 filters in any case (`in`, `NOT`, …): no filter could ask for it.
+    SqlWord,
+    /// A property that belongs to the bus (`KEYS`, `DELAY`, …) or to the gateway (`uid`, `tg_…`), or a control
+    /// character, with which properties are separated on the wire: such a name would forge what others rely on.
+    Reserved,
+}
+
+/// Words of the bus's filter language, lower case; it reads them in any case.
+const SQL_WORDS: [&str; 14] = [
+    "and",
+    "between",
+    "contains",
+    "endswith",
+    "escape",
+    "false",
+    "in",
+    "is",
+    "like",
+    "not",
+    "null",
+    "or",
+    "startswith",
+    "true",
+];
+
+/// Message properties of RocketMQ 4.x and 5.x that begin with a capital letter. Those with `__` or `_SYS_` in front
+/// are reserved by that prefix, and `TIMER_…` likewise.
+const BUS_PROPERTIES: [&str; 43] = [
+    "ARRIVE_TIME",
+    "BORN_HOST",
+    "BORN_TIMESTAMP",
+    "BUYER_ID",
+    "CHECK_IMMUNITY_TIME_IN_SECONDS",
+    "CLUSTER",
+    "CONSUME_START_TIME",
+    "CORRECTION_FLAG",
+    "CORRELATION_ID",
+    "DELAY",
+    "DLQ_ORIGIN_MESSAGE_ID",
+    "DLQ_ORIGIN_TOPIC",
+    "DUP_INFO",
+    "EXTEND_UNIQ_INFO",
+    "INNER_BASE",
+    "INNER_MULTI_DISPATCH",
+    "INNER_MULTI_QUEUE_OFFSET",
+    "INNER_NUM",
+    "INSTANCE_ID",
+    "KEYS",
+    "LITE_TOPIC",
+    "MAX_OFFSET",
+    "MAX_RECONSUME_TIMES",
+    "MIN_OFFSET",
+    "MQ2_FLAG",
+    "MSG_REGION",
+    "MSG_TYPE",
+    "ORIGIN_MESSAGE_ID",
+    "PGROUP",
+    "POP_CK",
+    "POP_CK_OFFSET",
+    "PROPERTY_FORWARD_QUEUE_ID",
+    "PUSH_REPLY_TIME",
+    "REAL_QID",
+    "REAL_TOPIC",
+    "RECONSUME_TIME",
+    "REDIRECT",
+    "REPLY_TO_CLIENT",
+    "RETRY_TOPIC",
+    "TAGS",
+    "TRACE_CONTEXT",
+    "TRACE_ON",
+    "TTL",
+];
+
+/// As [`BUS_PROPERTIES`], the words in which the bus writes about transactions and its own keys.
+const BUS_TRANSACTION_PROPERTIES: [&str; 7] = [
+    "TRANSACTION_CHECK_TIMES",
+    "TRANSFER_FLAG",
+    "TRAN_CHECK_TIMES",
+    "TRAN_MSG",
+    "TRAN_PREPARED_QUEUE_OFFSET",
+    "UNIQ_KEY",
+    "WAIT",
+];
+
+impl Name {
+    /// Checks and copies `text`.
+    ///
+    /// # Errors
+    /// [`InvalidName`], with the reason.
+    pub fn new(text: &str) -> Result<Self, InvalidName> {
+        if text.bytes().any(|b| b.is_ascii_control()) {
+            return Err(InvalidName::Reserved);
+        }
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let first = text.bytes().next().unwrap_or(b'0');
+        if text.len() > NAME_LEN_MAX || first.is_ascii_digit() || !text.bytes().all(word) {
+            return Err(InvalidName::Malformed);
+        }
+        if is_reserved(text, first) {
+            return Err(InvalidName::Reserved);
+        }
+        if is_sql_word(text) {
+            return Err(InvalidName::SqlWord);
+        }
+        heapless::String::try_from(text).map(Self).map_err(|_| InvalidName::Malformed)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_reserved(text: &str, first: u8) -> bool {
+    match first {
+        b'u' => text == "uid",
+        b't' => text.starts_with("tg_"),
+        b'_' => text.starts_with("__") || text.starts_with("_SYS_"),
+        b'A'..=b'Z' => {
+            text.starts_with("TIMER_")
+                || BUS_PROPERTIES.binary_search(&text).is_ok()
+                || BUS_TRANSACTION_PROPERTIES.binary_search(&text).is_ok()
+        }
+        _ => false,
+    }
+}
+
+fn is_sql_word(text: &str) -> bool {
+    (2..=10).contains(&text.len()) && SQL_WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl core::str::FromStr for Name {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "a measurement's name is a letter or _ and up to 31 more of A-Z, a-z, 0-9 and _"
+            }
+            Self::SqlWord => "a measurement's name is no word of SQL filters",
+            Self::Reserved => "the name belongs to the bus or to the gateway, or holds a control character",
+        })
+    }
+}
+
+impl core::error::Error for InvalidName {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted_for_the_binary_search() {
+        assert!(
+            BUS_PROPERTIES.is_sorted() && BUS_TRANSACTION_PROPERTIES.is_sorted() && SQL_WORDS.is_sorted()
+        );
+        assert!(SQL_WORDS.iter().all(|w| (2..=10).contains(&w.len())));
+    }
+
+    #[test]
+    fn every_reserved_property_is_refused() {
+        for word in BUS_PROPERTIES.iter().chain(&BUS_TRANSACTION_PROPERTIES) {
+            assert_eq!(Name::new(word), Err(InvalidName::Reserved), "{word}");
+        }
+        for word in ["uid", "tg_seq", "tg_", "__SHARDINGKEY", "_SYS_MSG_PRIORITY_", "TIMER_DELAY_SEC"] {
+            assert_eq!(Name::new(word), Err(InvalidName::Reserved), "{word}");
+        }
+        assert_eq!(Name::new("a\u{1}b"), Err(InvalidName::Reserved));
+        assert_eq!(Name::new("\u{2}"), Err(InvalidName::Reserved));
+    }
+
+    #[test]
+    fn sql_words_are_refused_in_any_case_and_only_whole() {
+        for word in ["in", "IN", "Not", "startswith", "NULL"] {
+            assert_eq!(Name::new(word), Err(InvalidName::SqlWord), "{word}");
+        }
+        for word in ["inside", "order", "nothing", "keys", "delay", "ttl", "uid2", "t", "_", "_1", "TIMER"] {
+            assert!(Name::new(word).is_ok(), "{word}");
+        }
+    }
+
+    #[test]
+    fn malformed_names_are_refused() {
+        for word in ["", "1a", "motor-temp", "a b", "a.b", "温度", "é"] {
+            assert_eq!(Name::new(word), Err(InvalidName::Malformed), "{word}");
+        }
+    }
+
+    #[test]
+    fn name_len_max_is_reached() {
+        let text = core::str::from_utf8(&[b'a'; NAME_LEN_MAX + 1]).unwrap();
+        assert!(Name::new(&text[1..]).is_ok());
+        assert_eq!(Name::new(text), Err(InvalidName::Malformed));
+    }
+}

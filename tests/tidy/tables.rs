@@ -1,0 +1,140 @@
+//! What belongs where. A new dependency, folder or pure part gets a row here, on purpose.
+
+/// Lines in a file.
+pub const FILE_LINES_MAX: usize = 500;
+/// Lines in a function, its signature and closing brace included.
+pub const FUNCTION_LINES_MAX: usize = 70;
+/// Lines in the README.
+pub const README_LINES_MAX: usize = 150;
+
+/// Parts that take the time as an argument and do no input or output.
+pub const PURE: &[&str] = &[
+    "protocol/src/",
+    "gateway/src/session/",
+    "gateway/src/normalise/",
+    "gateway/src/auth/acl.rs",
+    "gateway/src/auth/filter.rs",
+    "gateway/src/auth/login.rs",
+    "gateway/src/auth/throttle.rs",
+    "gateway/src/spool/record.rs",
+    "gateway/src/spool/retention.rs",
+    "gateway/src/bridge/window.rs",
+    "gateway/src/bridge/backoff.rs",
+];
+
+/// What pure parts do not name.
+pub const IMPURE: &[&str] =
+    &["tokio", "std::net", "std::fs", "std::thread", "std::time::Instant", "std::time::SystemTime"];
+
+/// Places of `std::net` that hold no socket.
+pub const PURE_NET: &[&str] =
+    &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr", "std::net::SocketAddr"];
+
+/// The one reader of the clock.
+pub const CLOCK: &str = "gateway/src/clock.rs";
+
+/// Outside dependency, and the places outside of tests that may name it. `""` is everywhere.
+pub const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("anyhow", &["gateway/src/main.rs", "simulator/src/main.rs"]),
+    ("arc_swap", &["gateway/src/"]),
+    ("argon2", &["gateway/src/auth/credentials.rs"]),
+    ("base64", &["gateway/src/auth/credentials.rs", "gateway/src/output/"]),
+    ("bytes", &["gateway/src/"]),
+    ("bytesize", &["gateway/src/"]),
+    ("bytestring", &["gateway/src/listener/", "gateway/src/session/mqtt/"]),
+    ("clap", &["gateway/src/cli/", "gateway/src/logging.rs", "gateway/src/main.rs", "simulator/src/"]),
+    ("clap_complete", &["gateway/src/cli/"]),
+    ("crc32c", &["gateway/src/spool/"]),
+    ("getrandom", &["gateway/src/"]),
+    ("hdrhistogram", &["simulator/src/"]),
+    ("heapless", &["protocol/src/", "gateway/src/normalise/"]),
+    ("hmac", &["gateway/src/auth/credentials.rs"]),
+    ("humantime", &["gateway/src/", "simulator/src/"]),
+    ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
+    ("jiff", &["gateway/src/cli/"]),
+    ("proptest", &[]),
+    ("rmqtt_codec", &["gateway/src/session/mqtt/codec.rs"]),
+    ("rumqttc", &["simulator/src/mqtt", "simulator/src/target"]),
+    ("rusqlite", &["gateway/src/auth/store.rs", "gateway/src/auth/store/"]),
+    ("rustix", &["gateway/src/cli/", "gateway/src/spool/storage/", "simulator/src/"]),
+    ("serde", &[""]),
+    ("serde_json", &["gateway/src/", "simulator/src/"]),
+    ("sha2", &["gateway/src/auth/credentials.rs"]),
+    ("socket2", &["gateway/src/listener/"]),
+    ("subtle", &["gateway/src/auth/"]),
+    ("tempfile", &["gateway/src/cli/demo"]),
+    ("thiserror", &[""]),
+    ("tidegate", &["gateway/src/main.rs"]),
+    ("tidegate_protocol", &[""]),
+    ("tidegate_simulator", &["gateway/src/cli/demo", "simulator/src/main.rs"]),
+    (
+        "tokio",
+        &[
+            "gateway/src/bridge/",
+            "gateway/src/cli/",
+            "gateway/src/control/",
+            "gateway/src/listener/",
+            "gateway/src/supervisor",
+            "simulator/src/",
+        ],
+    ),
+    ("tokio_util", &["gateway/src/session/mqtt/codec.rs"]),
+    ("toml", &["gateway/src/config/"]),
+    ("tracing", &["gateway/src/", "simulator/src/"]),
+    ("tracing_subscriber", &["gateway/src/logging.rs", "simulator/src/"]),
+];
+
+/// The whole of the top level.
+pub const TOP_LEVEL: &[&str] = &[
+    ".ci",
+    ".clippy.toml",
+    ".gitignore",
+    ".rustfmt.toml",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "deploy",
+    "firmware",
+    "gateway",
+    "protocol",
+    "rust-toolchain.toml",
+    "simulator",
+    "tests",
+];
+
+/// Names that say nothing: no file, folder, module or type has them.
+pub const EMPTY_NAMES: &[&str] = &[
+    "util", "utils", "common", "base", "manager", "managers", "handler", "handlers", "helper", "helpers",
+    "misc",
+];
+
+/// What makes a channel, and whether its first argument is its size.
+pub const CHANNELS: &[(&str, bool)] = &[
+    ("mpsc::channel", true),
+    ("broadcast::channel", true),
+    ("sync_channel", true),
+    ("unbounded_channel", false),
+    ("unbounded", false),
+];
+
+/// Comments that tell the story of a change.
+pub const STORY: &[&str] = &[
+    "no longer needed",
+    "no longer used",
+    "no longer necessary",
+    "not needed any longer",
+    "used to be",
+    "previously",
+    "anymore",
+    "is now ",
+    "are now ",
+    "now uses",
+    "now also",
+    "was changed",
+    "has been changed",
+    "we now",
+    "refactored",
+];
