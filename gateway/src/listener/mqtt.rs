@@ -73,6 +73,7 @@ pub(crate) async fn accept_all(worker: Rc<Worker>, listener: TcpListener) {
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let config = &worker.shared.config;
     if worker.shared.connections.load(Ordering::Relaxed) >= config.connections_max {
+        worker.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%peer, "connections_max reached");
         return;
     }
