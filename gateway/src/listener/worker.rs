@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, mpsc, oneshot},
-    task::LocalSet,
+    task::{JoinSet, LocalSet},
 };
 
 use super::{
@@ -222,10 +222,15 @@ impl Worker {
         local.block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
-            tokio::task::spawn_local(Rc::clone(&worker).follow_commits());
-            tokio::task::spawn_local(Rc::clone(&worker).follow_turns());
-            tokio::task::spawn_local(Rc::clone(&worker).follow_deadlines());
-            Rc::clone(&worker).follow_inbox(inbox).await;
+            let mut duties = JoinSet::new();
+            duties.spawn_local(Rc::clone(&worker).follow_commits());
+            duties.spawn_local(Rc::clone(&worker).follow_turns());
+            duties.spawn_local(Rc::clone(&worker).follow_deadlines());
+            tokio::select! {
+                () = Rc::clone(&worker).follow_inbox(inbox) => {}
+                // Without one of them nobody would be acknowledged: better to end, and be started again.
+                _ = duties.join_next() => return Err(io::Error::other("a duty of the worker has ended")),
+            }
             accepting.abort();
             worker.drain().await;
             Ok(())
