@@ -2,10 +2,12 @@
 
 use std::{fmt, io, path::Path};
 
+use serde::{Serialize, Serializer};
+
 use super::{
     Disk, Lane, Offset, PerLane, Storage,
     cursor::{self, CURSORS_FOLDER},
-    gap::{GAPS_FOLDER, Summaries},
+    gap::{GAPS_FOLDER, Gap, Summaries},
     quarantine::QUARANTINE_FOLDER,
     scan::{Found, Scan},
     segment::{BLOCK, BLOCK_BYTES, Extent, LogPlace, SegmentHeader, footer_from_block},
@@ -13,18 +15,20 @@ use super::{
 };
 
 /// What is in a spool's directory.
-#[derive(Clone, Debug, Default)]
-pub struct Inspection {
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
     /// The segments in use, by lane and offset.
     pub segments: Vec<SegmentReport>,
     /// Segments made ready.
     pub ready: usize,
-    /// Each consumer's first unconfirmed offsets; none where its file is damaged.
-    pub cursors: Vec<(String, Option<PerLane<Offset>>)>,
-    /// Gap files: lane, first offset, offset behind the last.
-    pub gaps: Vec<(Lane, Offset, Offset)>,
-    /// Pieces of damage copied aside, and bytes of them.
-    pub quarantine: (usize, u64),
+    /// The consumers that hold back deletion.
+    pub cursors: Vec<CursorReport>,
+    /// What was dropped by the owner's choice and not yet told to every consumer.
+    pub gaps: Vec<GapReport>,
+    /// Pieces of damage copied aside.
+    pub quarantined: usize,
+    /// Bytes of them.
+    pub quarantined_bytes: u64,
     /// Damage, each in a sentence.
     pub damage: Vec<String>,
     /// Bytes of an unfinished last commit, as an interrupted write leaves it; no damage.
@@ -34,11 +38,12 @@ pub struct Inspection {
 }
 
 /// One segment in use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SegmentReport {
     /// Its file.
     pub name: String,
     /// Its log.
+    #[serde(serialize_with = "word")]
     pub lane: Lane,
     /// Its first record.
     pub base: Offset,
@@ -54,7 +59,33 @@ pub struct SegmentReport {
     pub ts_gw: Option<(u64, u64)>,
 }
 
-impl Inspection {
+/// One consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CursorReport {
+    /// Its name.
+    pub consumer: String,
+    /// The first offset of each lane that it has not confirmed; none where its file is damaged.
+    pub offsets: Option<PerLane<Offset>>,
+}
+
+/// Records that were dropped, and that gap records stand for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapReport {
+    /// Their log.
+    #[serde(serialize_with = "word")]
+    pub lane: Lane,
+    /// The first of them.
+    pub from: Offset,
+    /// Behind the last of them.
+    pub to: Offset,
+}
+
+/// A lane is written as its word.
+fn word<S: Serializer>(lane: &Lane, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(lane.as_str())
+}
+
+impl Report {
     /// Whether nothing is damaged and nothing missing.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -74,7 +105,7 @@ impl Inspection {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn inspect(directory: &Path) -> io::Result<Inspection> {
+pub fn inspect(directory: &Path) -> io::Result<Report> {
     look(&Disk::new(directory), false)
 }
 
@@ -83,14 +114,14 @@ pub fn inspect(directory: &Path) -> io::Result<Inspection> {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn verify(directory: &Path) -> io::Result<Inspection> {
+pub fn verify(directory: &Path) -> io::Result<Report> {
     look(&Disk::new(directory), true)
 }
 
 /// Looks at a spool on any storage.
 #[doc(hidden)]
-pub fn look(storage: &dyn Storage, verified: bool) -> io::Result<Inspection> {
-    let mut found = Inspection { verified, ..Inspection::default() };
+pub fn look(storage: &dyn Storage, verified: bool) -> io::Result<Report> {
+    let mut found = Report { verified, ..Report::default() };
     for name in storage.list("")?.into_iter().filter(|name| name.ends_with(".segment")) {
         match storage.open(&name, false) {
             Ok(file) => look_at_segment(&mut found, &name, &*file)?,
@@ -106,16 +137,17 @@ pub fn look(storage: &dyn Storage, verified: bool) -> io::Result<Inspection> {
         if cursor.slot.is_none() && !cursor.unfinished {
             found.damage.push(format!("{CURSORS_FOLDER}/{}.cursor is damaged", cursor.consumer));
         }
-        found.cursors.push((cursor.consumer, cursor.slot.map(|slot| slot.offsets)));
+        let offsets = cursor.slot.map(|slot| slot.offsets);
+        found.cursors.push(CursorReport { consumer: cursor.consumer, offsets });
     }
     for piece in storage.list(QUARANTINE_FOLDER)? {
-        found.quarantine.0 += 1;
-        found.quarantine.1 += storage.open(&format!("{QUARANTINE_FOLDER}/{piece}"), false)?.len()?;
+        found.quarantined += 1;
+        found.quarantined_bytes += storage.open(&format!("{QUARANTINE_FOLDER}/{piece}"), false)?.len()?;
     }
     Ok(found)
 }
 
-fn look_at_segment(found: &mut Inspection, name: &str, file: &dyn StorageFile) -> io::Result<()> {
+fn look_at_segment(found: &mut Report, name: &str, file: &dyn StorageFile) -> io::Result<()> {
     let Some(header) = read_header(file)? else {
         found.damage.push(format!("the header of {name} is damaged"));
         return Ok(());
@@ -190,10 +222,13 @@ fn scan(
     Ok((extent, damage))
 }
 
-fn look_at_gaps(found: &mut Inspection, storage: &dyn Storage) -> io::Result<()> {
+fn look_at_gaps(found: &mut Report, storage: &dyn Storage) -> io::Result<()> {
     for name in storage.list(GAPS_FOLDER)? {
         match Summaries::read(storage, &format!("{GAPS_FOLDER}/{name}")) {
-            Ok(summaries) => found.gaps.push((summaries.gap.lane, summaries.gap.from, summaries.gap.to)),
+            Ok(summaries) => {
+                let Gap { lane, from, to, .. } = summaries.gap;
+                found.gaps.push(GapReport { lane, from, to });
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 found.damage.push(format!("{GAPS_FOLDER}/{name} is damaged or unfinished"));
             }
@@ -205,14 +240,13 @@ fn look_at_gaps(found: &mut Inspection, storage: &dyn Storage) -> io::Result<()>
 }
 
 /// Records missing between segments that no gap file stands for.
-fn look_for_holes(found: &mut Inspection) {
+fn look_for_holes(found: &mut Report) {
     for pair in found.segments.windows(2) {
         let [segment, next] = pair else { continue };
         let mut at = segment.end;
-        while let Some(gap) =
-            found.gaps.iter().find(|(lane, from, to)| *lane == next.lane && *from <= at && at < *to)
-        {
-            at = gap.2;
+        let stands_for = |gap: &&GapReport, at| gap.lane == next.lane && gap.from <= at && at < gap.to;
+        while let Some(gap) = found.gaps.iter().find(|gap| stands_for(gap, at)) {
+            at = gap.to;
         }
         if segment.lane == next.lane && at < next.base {
             found.damage.push(format!("the {} lane has no records {at}..{}", next.lane, next.base));
@@ -220,7 +254,7 @@ fn look_for_holes(found: &mut Inspection) {
     }
 }
 
-impl fmt::Display for Inspection {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.is_sound(), self.verified) {
             (false, _) => "damaged",
@@ -243,7 +277,7 @@ impl fmt::Display for Inspection {
             }
         }
         writeln!(f, "ready segments: {}", self.ready)?;
-        for (consumer, offsets) in &self.cursors {
+        for CursorReport { consumer, offsets } in &self.cursors {
             match offsets {
                 Some(offsets) => {
                     writeln!(
@@ -255,13 +289,13 @@ impl fmt::Display for Inspection {
                 None => writeln!(f, "cursor {consumer}: damaged")?,
             }
         }
-        for (lane, from, to) in &self.gaps {
+        for GapReport { lane, from, to } in &self.gaps {
             writeln!(f, "dropped: {lane} {from}..{to}")?;
         }
         if self.unfinished_bytes > 0 {
             writeln!(f, "unfinished commit: {} bytes, cut at the next start", self.unfinished_bytes)?;
         }
-        writeln!(f, "quarantine: {} pieces, {} bytes", self.quarantine.0, self.quarantine.1)?;
+        writeln!(f, "quarantine: {} pieces, {} bytes", self.quarantined, self.quarantined_bytes)?;
         for damage in &self.damage {
             writeln!(f, "damage: {damage}")?;
         }

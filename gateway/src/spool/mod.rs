@@ -71,7 +71,7 @@ pub use self::{
     cursor::{CONSUMERS_MAX, Cursor, Start},
     error::{CursorError, Failure, OpenError, ReadError, Unavailable},
     gap::{GAP_DEVICES_MAX, GapSummary, OTHER_DEVICES},
-    inspect::{Inspection, SegmentReport, inspect, look, verify},
+    inspect::{CursorReport, GapReport, Report, SegmentReport, inspect, look, verify},
     lane::PerLane,
     reader::{Batch, Lost, LostCause, Reader},
     record::{

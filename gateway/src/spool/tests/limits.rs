@@ -279,6 +279,8 @@ fn inspection_tells_what_is_there_and_what_is_damaged() {
     {
         assert!(text.contains(part), "{part} is not in {text}");
     }
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["cursors"][0]["offsets"]["telemetry"], 7);
     let first = found.segments[0].name.clone();
     disk.corrupt(&first, 2 * 4096 + 70, 1);
     assert!(look(&disk, false).unwrap().is_sound(), "a sealed segment is only looked into by verify");
