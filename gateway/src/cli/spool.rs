@@ -5,10 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Value, json};
-
 use super::{Error, SpoolArgs, SpoolCommand, SpoolDirArgs, print};
-use crate::spool::{self, Inspection, Lane, Offset, PerLane};
+use crate::spool::{self, Report};
 
 /// Prints what a spool on disk holds, beside a running gateway too.
 ///
@@ -28,7 +26,7 @@ pub(super) fn run(args: &SpoolArgs) -> Result<(), Error> {
     }
 }
 
-fn look(args: &SpoolDirArgs, look: fn(&Path) -> io::Result<Inspection>) -> Result<Inspection, Error> {
+fn look(args: &SpoolDirArgs, look: fn(&Path) -> io::Result<Report>) -> Result<Report, Error> {
     let folder = folder(&args.dir);
     let found = look(&folder).map_err(|error| {
         let folder = folder.display();
@@ -37,36 +35,12 @@ fn look(args: &SpoolDirArgs, look: fn(&Path) -> io::Result<Inspection>) -> Resul
         ))
     })?;
     if args.json {
-        print::line(json(&found))?;
+        let json = serde_json::to_string(&found).map_err(|error| Error::Failed(error.to_string()))?;
+        print::line(json)?;
     } else {
         print::line(found.to_string().trim_end())?;
     }
     Ok(found)
-}
-
-fn json(found: &Inspection) -> Value {
-    let segments: Vec<_> = found
-        .segments
-        .iter()
-        .map(|segment| {
-            let ts_gw = segment.ts_gw.map(|(min, max)| [min, max]);
-            json!({
-                "name": segment.name, "lane": segment.lane.as_str(), "base": segment.base, "end": segment.end,
-                "commits": segment.commits, "bytes": segment.bytes, "sealed": segment.sealed, "ts_gw": ts_gw,
-            })
-        })
-        .collect();
-    let cursor = |(consumer, offsets): &(String, Option<PerLane<Offset>>)| {
-        let at = |lane| offsets.as_ref().map(|offsets| *offsets.of(lane));
-        json!({ "consumer": consumer, "event": at(Lane::Event), "telemetry": at(Lane::Telemetry) })
-    };
-    let (pieces, bytes) = found.quarantine;
-    json!({
-        "sound": found.is_sound(), "verified": found.verified, "damage": found.damage, "segments": segments,
-        "ready": found.ready, "cursors": found.cursors.iter().map(cursor).collect::<Vec<_>>(),
-        "gaps": found.gaps.len(), "quarantine": { "pieces": pieces, "bytes": bytes },
-        "unfinished_bytes": found.unfinished_bytes,
-    })
 }
 
 /// The spool's folder, where the data folder was named.
