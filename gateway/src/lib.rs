@@ -1,10 +1,12 @@
-//! The map.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod cli;
-pub mod config;
-pub mod supervisor;
 
-pub mod control;
+pub mod config;
+
+pub mod logging;
+
+pub mod supervisor;
 
 pub mod listener;
 
@@ -22,5 +24,6 @@ pub mod bridge;
 
 pub mod output;
 
+pub mod control;
+
 pub mod clock;
-pub mod logging;

@@ -1,1 +1,40 @@
-//! The simulator.
+//! Thousands of virtual sensors over MQTT in one process, and an audit of what arrived.
+//!
+//! A [`Plan`] says what to simulate, [`run`] does it and answers with a [`Report`]. Each virtual device keeps a
+//! reading until the server has acknowledged it and sends it again after a lost connection, in order and under the
+//! same number. The [`audit`] reads the gateway's file output and compares it with what was acknowledged.
+
+pub mod plan;
+
+pub mod value;
+
+pub mod payload;
+
+pub mod device;
+
+pub mod ranges;
+
+mod mqtt;
+
+mod latency;
+
+mod count;
+
+mod sensor;
+
+mod run;
+
+pub mod audit;
+
+pub mod report;
+
+pub mod progress;
+
+mod error;
+
+pub use error::Error;
+pub use mqtt::{Qos, Version};
+pub use plan::{AuditPlan, Login, Plan, Target};
+pub use progress::Progress;
+pub use report::Report;
+pub use run::run;

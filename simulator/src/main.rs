@@ -1,3 +1,98 @@
-//! The simulator.
+//! The command line of the simulator: arguments, runtime, exit code.
 
-fn main() {}
+mod args;
+mod screen;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::{self, ExitCode},
+};
+
+use anyhow::Context;
+use args::{Cli, Command};
+use clap::Parser;
+use screen::Screen;
+use simulator::{
+    Error,
+    audit::{self, Ledger},
+};
+use tidegate_simulator as simulator;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(run) => simulate(&run),
+        Command::Audit(audit) => look_again(&audit),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // With standard error gone the exit code is all there is left to say.
+            let _gone = writeln!(io::stderr(), "simulator: {error:#}").is_err();
+            ExitCode::from(error.downcast_ref::<Error>().map_or(74, Error::exit_code))
+        }
+    }
+}
+
+fn simulate(run: &args::Run) -> anyhow::Result<u8> {
+    let plan = run.plan()?;
+    let runtime = runtime(run.threads)?;
+    let mut screen = Screen::new(run.progress);
+    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), interrupted()));
+    screen.end();
+    let report = outcome?;
+    say(&report)?;
+    if let Some(path) = run.report_path() {
+        report.save(&path)?;
+    }
+    if let Some(path) = run.state_path() {
+        report.ledger.save(&path)?;
+    }
+    Ok(report.exit_code())
+}
+
+fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {
+    let plan = arguments.plan();
+    let ledger = Ledger::load(&arguments.state)?;
+    let mut audit = audit::Audit::new(&plan.dir, &ledger, plan.compare_values);
+    let verdict = audit::wait(&mut audit, &plan, &ledger, |_| ())?;
+    say(&verdict)?;
+    Ok(if verdict.pass && verdict.acknowledged == 0 { 3 } else { u8::from(!verdict.pass) })
+}
+
+/// One thread costs the least where it is enough: nothing is handed from one to another.
+fn runtime(threads: u8) -> anyhow::Result<Runtime> {
+    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if threads > 1 {
+        builder.worker_threads(usize::from(threads));
+    }
+    builder.enable_all().build().context("cannot start the runtime")
+}
+
+/// Ready at the first Ctrl-C or SIGTERM. The second one ends the process.
+async fn interrupted() {
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
+        // Without a way to hear it, the run ends with its time.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => process::exit(130),
+            _ = terminate.recv() => process::exit(143),
+        }
+    });
+}
+
+fn say(text: &impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
+}

@@ -1,1 +1,66 @@
-//! Starts real parts for the tests.
+//! Starts real parts for the tests and talks to them from outside: the gateway, the simulator, the clients of
+//! mosquitto, bytes of our own, disks that are cut off.
+//!
+//! Everything is on loopback and in temporary folders. What a test starts is stopped, by its process id, when the
+//! value that stands for it is dropped.
+
+mod disk;
+mod gateway;
+mod load;
+mod mosquitto;
+mod mqtt;
+mod output;
+mod programs;
+mod simulator;
+
+pub use disk::{LoopDisk, SmallDisk};
+pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
+pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
+pub use mosquitto::{Subscriber, publish, publish_as};
+pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
+pub use output::{Delivered, delivered};
+pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
+pub use simulator::{Report, Simulator};
+
+use std::{
+    net::TcpListener,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long something that should happen at once may take on a busy machine.
+pub const SOON_MAX: Duration = Duration::from_secs(10);
+
+/// `N` TCP ports of loopback that were free a moment ago, all different.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("a bound socket").port())
+}
+
+/// Looks every 20 ms until `look` gives something, for `SOON_MAX`.
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(SOON_MAX, look).unwrap_or_else(|| panic!("not within {SOON_MAX:?}: {what}"))
+}
+
+/// Looks every 20 ms until `look` gives something or `time_max` is over.
+pub fn within<T>(time_max: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + time_max;
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A number from the environment, for `tests/run full`.
+pub fn count_from(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => default,
+    }
+}

@@ -215,9 +215,7 @@ fn limits(source: &Source) -> Vec<Finding> {
     for (number, line) in source.code_lines(false) {
         let mut words =
             line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
-        let Some(name) =
-            words.by_ref().skip_while(|word| ["pub", "crate", "super", "in"].contains(word)).next()
-        else {
+        let Some(name) = words.by_ref().find(|word| !["pub", "crate", "super", "in"].contains(word)) else {
             continue;
         };
         let name = if ["const", "static"].contains(&name) { words.next().unwrap_or("") } else { name };

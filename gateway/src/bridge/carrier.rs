@@ -16,13 +16,15 @@ use crate::{
     clock::Clock,
     normalise::{Input, Routes},
     output::{Item, Output, OutputError, Part},
-    spool::{Batch, Cursor, Kind, Lane, Offset, Reader, Record, Spool},
+    spool::{Batch, Cursor, Kind, Lane, Lost, Offset, Reader, Record, Spool},
 };
 
 /// Bytes of records that one delivery takes.
 pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of records between two confirmations.
 const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a record is reckoned to take beside its payload.
+const RECORD_BYTES: usize = 64;
 /// Time between two confirmations.
 const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
@@ -132,12 +134,13 @@ impl Carrier {
             let records = records(&batch);
             let items = items(&routes, &records);
             let count = items.len();
+            let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len()).sum();
             if let Err(error) = self.output.deliver(&items, batch.lost()).await {
                 // None of it counts as delivered: it is read again.
                 *self.reader(lane) = self.spool.reader(lane, from);
                 return Err(error);
             }
-            self.note_delivered(lane, &batch, count);
+            self.note_delivered(lane, batch.lost(), count, bytes);
             self.confirm_when_due().await?;
             return Ok(count.max(1));
         }
@@ -145,17 +148,17 @@ impl Carrier {
         Ok(0)
     }
 
-    fn note_delivered(&mut self, lane: Lane, batch: &Batch, count: usize) {
+    fn note_delivered(&mut self, lane: Lane, lost: Option<Lost>, count: usize, bytes: usize) {
         let end = self.reader(lane).offset();
         if self.unconfirmed.bytes == 0 {
             self.unconfirmed.since_ms = self.clock.now_ms();
         }
-        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(BATCH_BYTES_MAX);
+        self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(bytes.max(1));
         if let Some(slot) = self.unconfirmed.ends.get_mut(lane as usize) {
             *slot = Some(end);
         }
         self.counters.delivered.fetch_add(count.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-        if let Some(lost) = batch.lost() {
+        if let Some(lost) = lost {
             tracing::error!(output = %self.name, ?lost, "records of the spool are damaged and cannot be delivered");
             self.counters.lost.fetch_add(lost.to.saturating_sub(lost.from), Ordering::Relaxed);
         }
@@ -174,8 +177,14 @@ impl Carrier {
         if self.unconfirmed.bytes == 0 {
             return Ok(());
         }
-        self.output.confirm().await?;
+        let confirmed = self.output.confirm().await;
         let done = std::mem::take(&mut self.unconfirmed);
+        if let Err(error) = confirmed {
+            // Whatever came after the last confirmation may be gone, although a later try may succeed.
+            self.readers = Lane::ALL.map(|lane| self.spool.reader(lane, self.cursor.get(lane)));
+            self.output.begin_anew().await?;
+            return Err(error);
+        }
         for (lane, end) in Lane::ALL.into_iter().zip(done.ends) {
             if let Some(end) = end {
                 self.cursor.advance(lane, end).map_err(OutputError::Cursor)?;

@@ -55,8 +55,7 @@ sd_card = false         # spare the card: write ten times a second at most
 [mqtt]
 # listen = "127.0.0.1"  # one address to listen on
 port = {mqtt_port}
-connections_max = 20000     # open connections; one more is closed at once
-unauthenticated_max = 1000  # of a thread, before login; one more ends the oldest
+connections_max = 20000  # open connections; one more is closed at once
 
 # What one MQTT connection may hold, for unusual devices.
 # [mqtt.limits]

@@ -54,9 +54,6 @@ impl FileOutput {
     /// # Errors
     /// The disk refuses; the file is cut back to what it held before.
     pub fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> io::Result<()> {
-        if self.size >= self.rotate_bytes {
-            self.rotate()?;
-        }
         self.lines.clear();
         if let Some(lost) = lost {
             line::push_lost(&mut self.lines, lost);
@@ -74,16 +71,26 @@ impl FileOutput {
         Ok(())
     }
 
-    /// Confirms all that was delivered: it is on disk when this returns.
+    /// Confirms all that was delivered: it is on disk when this returns. A file that is full by then is followed by
+    /// a new one.
     ///
     /// # Errors
-    /// The disk refuses to sync.
+    /// The disk refuses to sync. Nothing since the last confirmation can be trusted then, not even after a later sync
+    /// that succeeds: see [`FileOutput::begin_anew`].
     pub fn confirm(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        if self.size >= self.rotate_bytes { self.rotate() } else { Ok(()) }
+    }
+
+    /// Goes on in a new file, for what is delivered again after a failed confirmation.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn begin_anew(&mut self) -> io::Result<()> {
+        self.rotate()
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
         let number = self.number.saturating_add(1);
         self.file = open_numbered(&self.dir, number)?;
         self.number = number;
@@ -168,12 +175,26 @@ mod tests {
         let mut output = FileOutput::open(&config(), data.path()).unwrap();
         for from in 0..40 {
             output.deliver(&[], lost(from)).unwrap();
+            output.confirm().unwrap();
         }
-        output.confirm().unwrap();
         let names = files(data.path());
         assert_eq!(names.len(), 3, "two closed files and the open one: {names:?}");
         let last = fs::read_to_string(data.path().join("out").join(names.last().unwrap())).unwrap();
-        assert!(last.lines().last().unwrap().contains("\"from\":39"), "{last}");
+        let all = names.iter().map(|name| fs::read_to_string(data.path().join("out").join(name)).unwrap());
+        let all: String = all.collect();
+        assert!(all.contains("\"from\":39") && !all.contains("\"from\":0,"), "{all}");
+        assert!(last.len() < 400, "{last}");
+    }
+
+    #[test]
+    fn what_comes_after_a_failed_confirmation_stands_in_a_new_file() {
+        let data = tempfile::tempdir().unwrap();
+        let mut output = FileOutput::open(&config(), data.path()).unwrap();
+        output.deliver(&[], lost(1)).unwrap();
+        output.begin_anew().unwrap();
+        output.deliver(&[], lost(1)).unwrap();
+        output.confirm().unwrap();
+        assert_eq!(files(data.path()), ["readings-00000001.jsonl", "readings-00000002.jsonl"]);
     }
 
     #[test]

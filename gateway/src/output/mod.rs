@@ -70,10 +70,21 @@ impl Output {
     /// Returns when all that was delivered is safe at the destination.
     ///
     /// # Errors
-    /// [`OutputError`]; what was delivered since the last confirmation is delivered again.
+    /// [`OutputError`]; what was delivered since the last confirmation has to be delivered again, behind
+    /// [`Output::begin_anew`].
     pub async fn confirm(&mut self) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.confirm()?),
+        }
+    }
+
+    /// Prepares for what is delivered again after a failed confirmation.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub async fn begin_anew(&mut self) -> Result<(), OutputError> {
+        match self {
+            Self::File(file) => Ok(file.begin_anew()?),
         }
     }
 }

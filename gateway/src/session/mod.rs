@@ -1,3 +1,3 @@
-//! One device's protocol state, one folder a protocol. No I/O and no clock: bytes, times and answers are handed in.
+//! One device's protocol state: bytes in, uplinks out, acknowledgements when durable. No I/O, no clock.
 
 pub mod mqtt;

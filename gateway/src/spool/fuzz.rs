@@ -10,7 +10,7 @@ use std::{
 use super::{
     ClockQuality, Config, Envelope, Kind, Lane, Offset, PerLane, Position, Protocol, Record,
     SEGMENT_BYTES_MIN, SEGMENTS_MIN, SimulatedDisk, Spool, Start, Stepper, Uid, WhenFull,
-    commit::{COMMIT_HEADER_BYTES, Commit, CommitHeader},
+    commit::{self, COMMIT_HEADER_BYTES, Commit, CommitHeader},
     record::{self, Take},
     segment::BLOCK_BYTES,
 };
@@ -34,45 +34,50 @@ const COMMIT_CHECKED_FROM: usize = 8;
 pub fn exercise(input: &[u8]) {
     let Some((what, rest)) = input.split_first() else { return };
     match what % 4 {
-        0 => records(rest),
-        1 => commit(rest),
+        0 => read_record(rest),
+        1 => read_commit(rest),
         2 => damaged(rest),
         _ => resealed(rest),
     }
 }
 
-/// Records one after the other: what is read comes back the same when it is written again.
-fn records(mut bytes: &[u8]) {
+/// A record: one that is read and written again reads the same.
+fn read_record(input: &[u8]) {
     let position = Position { lane: Lane::Event, offset: 7 };
-    while let Ok(read) = record::decode(position, &mut bytes) {
-        let Some(len) = record::encoded_len(&read.envelope, read.payload) else { continue };
-        let mut written = Vec::new();
-        record::encode(&read.envelope, read.format, read.payload, len, &mut written);
-        assert_eq!(written.len(), len);
-        let mut rest = written.as_slice();
-        assert_eq!(record::decode(position, &mut rest).as_ref(), Ok(&read));
-        assert!(rest.is_empty());
+    let mut rest = input;
+    let Ok(record) = record::decode(position, &mut rest) else { return };
+    let taken = input.len() - rest.len();
+    let len = record::encoded_len(&record.envelope, record.payload);
+    assert_eq!(len, Some(taken), "the length of {record:?}");
+    let mut written = Vec::new();
+    record::encode(&record.envelope, record.format, record.payload, taken, &mut written);
+    assert_eq!(written.len(), taken, "the length of {record:?} in bytes");
+    assert_eq!(record::decode(position, &mut written.as_slice()).as_ref(), Ok(&record));
+    assert!(!record.uid_text().is_empty());
+}
+
+/// A commit: as it is, and with its checksum put right, as no damage would leave it.
+fn read_commit(input: &[u8]) {
+    walk(input.to_vec());
+    if let Some(header) = CommitHeader::claimed(input, None) {
+        let mut bytes = input.to_vec();
+        commit::seal(&header, &mut bytes);
+        walk(bytes);
     }
 }
 
-/// A commit whose length and checksum are made right.
-fn commit(bytes: &[u8]) {
-    let mut bytes = bytes.to_vec();
-    bytes.resize(bytes.len().max(COMMIT_HEADER_BYTES), 0);
-    set(&mut bytes, 0, b"TIDE");
-    let records_bytes = u32::try_from(bytes.len() - COMMIT_HEADER_BYTES).unwrap();
-    set(&mut bytes, 36, &records_bytes.to_le_bytes());
-    seal(&mut bytes, COMMIT_CHECKED_FROM - 4, COMMIT_CHECKED_FROM..usize::MAX);
-    let Ok(commit) = Commit::check(bytes.clone()) else { return };
+fn walk(bytes: Vec<u8>) {
+    let len = bytes.len();
+    let Ok(commit) = Commit::check(bytes) else { return };
     let header = commit.header;
+    assert!(header.padded_len() >= header.len());
     let (mut at, mut offset) = (COMMIT_HEADER_BYTES, header.base);
     for record in commit.records() {
         assert_eq!(record.position, Position { lane: header.lane, offset });
-        let mut rest = commit.records_from(at, offset);
-        assert_eq!(rest.next(), Some(record));
+        assert_eq!(commit.records_from(at, offset).next(), Some(record));
         (at, offset) = (commit.behind(at), offset + 1);
     }
-    assert_eq!((at, offset), (bytes.len(), header.end()));
+    assert_eq!((at, offset), (len, header.end()));
 }
 
 /// A spool whose files were changed: it starts, and nothing it gives out is altered.
@@ -295,6 +300,7 @@ fn seal_block(bytes: &mut [u8], at: usize) {
     match bytes.first_chunk() {
         Some(b"TIDESEGM") => seal(bytes, 40, 0..40),
         Some(b"TIDESEAL") => seal(bytes, 80, 0..80),
+        Some(b"TIDECURS") => seal(bytes, 32, 0..32),
         Some(b"TIDEGAPS") => {
             let body = Take(bytes.get(36..).unwrap_or_default()).u32().unwrap_or(0);
             seal(bytes, 8, 12..usize::try_from(body).unwrap().saturating_add(40));

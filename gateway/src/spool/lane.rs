@@ -1,9 +1,10 @@
 //! One value for each lane.
 
+use serde::Serialize;
 use tidegate_protocol::Lane;
 
 /// One value for each lane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PerLane<T> {
     /// The event lane's.
     pub event: T,

@@ -46,11 +46,12 @@ mod state;
 
 mod status;
 
+mod inspect;
+
 mod storage;
 
 mod stepper;
 
-#[doc(hidden)]
 pub mod fuzz;
 
 mod config;
@@ -70,6 +71,7 @@ pub use self::{
     cursor::{CONSUMERS_MAX, Cursor, Start},
     error::{CursorError, Failure, OpenError, ReadError, Unavailable},
     gap::{GAP_DEVICES_MAX, GapSummary, OTHER_DEVICES},
+    inspect::{CursorReport, GapReport, Report, SegmentReport, inspect, look, verify},
     lane::PerLane,
     reader::{Batch, Lost, LostCause, Reader},
     record::{

@@ -1,4 +1,4 @@
-//! Any bytes, as damage to a spool on disk, as a commit or as a record.
+//! Any bytes, as a record, as a commit, or as what has happened to the files of a spool.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -110,7 +110,7 @@ async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
             let Ok(Some(shown)) = tail.look() else { break };
             shown.into_iter().for_each(|shown| table.take(shown));
         }
-        let _drawn = table.draw(&above(progress)).is_ok();
+        let _drawn = table.draw(&above(progress), progress.elapsed).is_ok();
     };
     let interrupted = termination().map_err(failed)?;
     let (stop, stopped) = oneshot::channel::<()>();
@@ -134,7 +134,8 @@ async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
 /// One line about the whole.
 fn above(progress: &Progress) -> String {
     let elapsed = span(u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX));
-    let of = progress.planned_duration.map_or_else(String::new, |planned| format!(" of {}", planned.as_secs()));
+    let of =
+        progress.planned_duration.map_or_else(String::new, |planned| format!(" of {}", planned.as_secs()));
     format!(
         "{elapsed}{of}: {} of {} sensors connected, {} acknowledged, {:.0}/s",
         progress.connected, progress.devices, progress.acknowledged, progress.rate_per_s

@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, IsTerminal, Write as _},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::super::print;
@@ -29,7 +29,8 @@ pub(super) struct Table {
     readings: u64,
     hot: u64,
     is_terminal: bool,
-    line_due: Instant,
+    /// When, since the start, the log gets its next line.
+    line_due: Duration,
 }
 
 impl Table {
@@ -39,7 +40,7 @@ impl Table {
             readings: 0,
             hot: 0,
             is_terminal: io::stdout().is_terminal(),
-            line_due: Instant::now() + LINE_EVERY,
+            line_due: LINE_EVERY,
         }
     }
 
@@ -51,14 +52,14 @@ impl Table {
         self.newest.insert((shown.device.len(), shown.device), number);
     }
 
-    /// Draws; `above` is a line about the whole.
-    pub(super) fn draw(&mut self, above: &str) -> io::Result<()> {
+    /// Draws, `elapsed` after the start; `above` is a line about the whole.
+    pub(super) fn draw(&mut self, above: &str, elapsed: Duration) -> io::Result<()> {
         if self.is_terminal {
             let mut out = print::out();
             out.write_all(format!("{HOME_AND_CLEAR}{}", self.page(above)).as_bytes())?;
             return out.flush();
         }
-        if Instant::now() < self.line_due {
+        if elapsed < self.line_due {
             return Ok(());
         }
         self.line_due += LINE_EVERY;
@@ -88,7 +89,11 @@ impl Table {
         let named: Vec<_> =
             hottest.iter().take(3).map(|((_, device), number)| format!("{device} {number:.2} !")).collect();
         let count = hottest.len();
-        format!("{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}", self.readings, named.join(", "))
+        format!(
+            "{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}",
+            self.readings,
+            named.join(", ")
+        )
     }
 }
 
@@ -119,6 +124,10 @@ mod tests {
         assert!(page.contains("sensor_2 35.01 !"), "{page}");
         assert_eq!(page.matches(" !").count(), 1);
         assert!(page.contains("and 2 more sensors"), "{page}");
-        assert!(table.line("3 s").contains("1 sensors over 35 °C: sensor_2 35.01 !"), "{}", table.line("3 s"));
+        assert!(
+            table.line("3 s").contains("1 sensors over 35 °C: sensor_2 35.01 !"),
+            "{}",
+            table.line("3 s")
+        );
     }
 }

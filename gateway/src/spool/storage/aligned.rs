@@ -2,6 +2,9 @@
 
 use crate::spool::segment::BLOCK_BYTES;
 
+/// What buffers are filled up with.
+static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+
 /// A growing buffer whose bytes begin at a 4 KiB boundary in memory.
 ///
 /// The vector has a little more room than asked for, and the bytes begin at the first boundary in it. It is never
@@ -17,7 +20,7 @@ impl AlignedBuffer {
     pub(in crate::spool) fn with_capacity(bytes: usize) -> Self {
         let mut vec: Vec<u8> = Vec::with_capacity(bytes + BLOCK_BYTES);
         let start = vec.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
-        vec.resize(start, 0);
+        vec.extend_from_slice(ZEROS.get(..start).unwrap_or_default());
         Self { vec, start }
     }
 
@@ -55,7 +58,11 @@ impl AlignedBuffer {
         if let Some(more) = bytes.checked_sub(self.len()) {
             self.reserve(more);
         }
-        self.vec.resize(self.start + bytes, 0);
+        self.vec.truncate(self.start + bytes);
+        while self.len() < bytes {
+            let more = (bytes - self.len()).min(BLOCK_BYTES);
+            self.vec.extend_from_slice(ZEROS.get(..more).unwrap_or_default());
+        }
     }
 }
 

@@ -303,6 +303,10 @@ fn injected() -> io::Error {
 
 fn overwrite(bytes: &mut Vec<u8>, at: usize, with: &[u8]) {
     let end = at + with.len();
+    if at == bytes.len() {
+        bytes.extend_from_slice(with);
+        return;
+    }
     if bytes.len() < end {
         bytes.resize(end, 0);
     }

@@ -1,6 +1,10 @@
 //! The spool as a whole, on a real disk and on one that fails on purpose.
 
+#[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod faults;
+#[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
+mod limits;
+#[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod model;
 mod road;
 

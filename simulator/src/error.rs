@@ -1,0 +1,77 @@
+use std::{io, path::PathBuf};
+
+use crate::plan::Target;
+
+/// Why a run could not be done, in words that say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The plan asks for what cannot be.
+    #[error("{0}")]
+    Plan(String),
+    /// The credentials cannot be read.
+    #[error("credentials {}: {why}", path.display())]
+    Credentials {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No device was let in for as long as the plan allows.
+    #[error("cannot connect to {target}: {cause}. {advice}")]
+    Unreachable {
+        /// Where.
+        target: Target,
+        /// What the last attempt ended with.
+        cause: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The server refuses the logins.
+    #[error(
+        "{target} refuses the login of {device}: {cause}. Are these the credentials of that gateway? \
+         `tidegate device list` shows whom it knows; `tidegate device add --count N --prefix sensor_ --out creds.csv` \
+         makes logins for --credentials"
+    )]
+    LoginRefused {
+        /// Where.
+        target: Target,
+        /// Who was refused last.
+        device: String,
+        /// Reason code and name.
+        cause: String,
+    },
+    /// The gateway's output cannot be read.
+    #[error("audit of {}: {source}. --audit takes file:DIR/out, the folder of the gateway's file output", dir.display())]
+    Audit {
+        /// Which folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of ours cannot be written or read.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// A part of the simulator stopped without an answer.
+    #[error("the simulator's own fault: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// The process's exit code, as in `sysexits.h`.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Plan(_) => 2,
+            Self::Credentials { .. } => 78,
+            Self::Unreachable { .. } => 69,
+            Self::LoginRefused { .. } => 77,
+            Self::Audit { .. } | Self::File { .. } => 74,
+            Self::Internal(_) => 70,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What to simulate.
+
+mod credentials;
+mod target;
+mod template;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
+pub use target::Target;
+pub(crate) use template::Words;
+
+use crate::{Error, Qos, Version, payload::PAYLOAD_BYTES_MAX};
+
+/// Devices of the largest fleet.
+pub const DEVICES_MAX: u32 = 100_000;
+
+/// Publishes on their way on one connection, at most.
+pub const INFLIGHT_MAX: u16 = 1024;
+
+/// Readings in the longest backlog that a device may be given.
+pub const BACKLOG_MAX: u64 = 1_000_000;
+
+/// What to simulate. [`Plan::new`] has the defaults.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The server.
+    pub target: Target,
+    /// MQTT 5 by default: only there can a server say why it refuses a reading.
+    pub version: Version,
+    /// At least once by default.
+    pub qos: Qos,
+    /// Number of virtual devices.
+    pub devices: u32,
+    /// Number of the first device, which templates see as `%i`; 1 by default.
+    pub first: u32,
+    /// One login a device, in order. Without: `user` and `password`.
+    pub credentials: Option<Vec<Login>>,
+    /// Template of the user name where there are no credentials.
+    pub user: Option<String>,
+    /// Password for `user`.
+    pub password: Option<String>,
+    /// Template of the client id; `None`: the user name of the credentials, else `sensor_%i`.
+    pub client_id: Option<String>,
+    /// Template of the topic.
+    pub topic: String,
+    /// Time between two readings of a device. Zero: the next one as soon as there is room in the window.
+    pub interval: Duration,
+    /// For how long each device plans readings. `None`: until stopped.
+    pub duration: Option<Duration>,
+    /// From what values, phases and back-off are made.
+    pub seed: u64,
+    /// Which start of the devices this is. [`boot_now`] by default, so that a later run has a higher one.
+    pub boot: u32,
+    /// Payloads are made up to this many bytes.
+    pub payload_bytes: usize,
+    /// Publishes without an acknowledgement on one connection.
+    pub inflight: u16,
+    /// New connections a second while the fleet comes up.
+    pub connect_rate: u32,
+    /// Seconds are what MQTT knows; MQTT 5 connections use at least five.
+    pub keep_alive: Duration,
+    /// Readings that a device keeps while it cannot send them.
+    pub backlog: u64,
+    /// For how long nobody may be let in before the run is given up.
+    pub first_connect_max: Duration,
+    /// Without an acknowledgement for this long, a device connects anew.
+    pub acknowledge_max: Duration,
+    /// How long devices may take after the end to settle what they owe.
+    pub settle_max: Duration,
+    /// Where to look whether everything arrived.
+    pub audit: Option<AuditPlan>,
+}
+
+/// Where and how to look whether everything arrived.
+#[derive(Clone, Debug)]
+pub struct AuditPlan {
+    /// Folder of the gateway's file output.
+    pub dir: PathBuf,
+    /// How long to wait after the last acknowledged reading has come that was still missing.
+    pub wait_max: Duration,
+    /// Must the values be those that were sent? Not where a route changes them.
+    pub compare_values: bool,
+}
+
+impl AuditPlan {
+    /// Waits 30 seconds and compares values.
+    #[must_use]
+    pub const fn new(dir: PathBuf) -> Self {
+        Self { dir, wait_max: Duration::from_secs(30), compare_values: true }
+    }
+}
+
+/// Names of one virtual device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// As the gateway's output names it.
+    pub(crate) device: Box<str>,
+    pub(crate) client_id: Box<str>,
+    pub(crate) login: Option<(Box<str>, Box<str>)>,
+    pub(crate) topic: Box<str>,
+}
+
+impl Plan {
+    /// A plan with the defaults: MQTT 5, QoS 1, topic `telemetry`, a reading every two seconds until stopped.
+    #[must_use]
+    pub fn new(target: Target, devices: u32) -> Self {
+        Self {
+            target,
+            version: Version::default(),
+            qos: Qos::default(),
+            devices,
+            first: 1,
+            credentials: None,
+            user: None,
+            password: None,
+            client_id: None,
+            topic: "telemetry".into(),
+            interval: Duration::from_secs(2),
+            duration: None,
+            seed: 1,
+            boot: boot_now(),
+            payload_bytes: 0,
+            inflight: 1,
+            connect_rate: 500,
+            keep_alive: Duration::from_secs(60),
+            backlog: 1000,
+            first_connect_max: Duration::from_secs(10),
+            acknowledge_max: Duration::from_secs(30),
+            settle_max: Duration::from_secs(30),
+            audit: None,
+        }
+    }
+
+    /// The names of all devices.
+    pub(crate) fn identities(&self) -> Result<Vec<Identity>, Error> {
+        self.check()?;
+        let indices = self.first..self.first.saturating_add(self.devices);
+        match &self.credentials {
+            Some(logins) => {
+                Ok(indices.zip(logins).map(|(index, login)| self.with_login(index, login)).collect())
+            }
+            None => Ok(indices.map(|index| self.without_credentials(index)).collect()),
+        }
+    }
+
+    fn with_login(&self, index: u32, login: &Login) -> Identity {
+        let words = Words { index, user: &login.device, client_id: "" };
+        let client_id =
+            self.client_id.as_ref().map_or_else(|| login.device.clone(), |text| words.expand(text));
+        let topic = Words { client_id: &client_id, ..words }.expand(&self.topic);
+        Identity {
+            device: login.device.as_str().into(),
+            client_id: client_id.into(),
+            login: Some((login.device.as_str().into(), login.secret.as_str().into())),
+            topic: topic.into(),
+        }
+    }
+
+    fn without_credentials(&self, index: u32) -> Identity {
+        let words = Words { index, user: "", client_id: "" };
+        let user = self.user.as_ref().map(|user| words.expand(user));
+        let words = Words { user: user.as_deref().unwrap_or_default(), ..words };
+        let client_id = words.expand(self.client_id.as_deref().unwrap_or("sensor_%i"));
+        let topic = Words { client_id: &client_id, ..words }.expand(&self.topic);
+        // One login for all says nothing about which device it is.
+        let own_user = user.as_ref().filter(|_| self.user.as_ref().is_some_and(|user| user.contains("%i")));
+        Identity {
+            device: own_user.unwrap_or(&client_id).as_str().into(),
+            client_id: client_id.as_str().into(),
+            login: user.map(|user| (user.into(), self.password.clone().unwrap_or_default().into())),
+            topic: topic.into(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let say = |text: String| Err(Error::Plan(text));
+        if self.devices == 0 || self.devices > DEVICES_MAX {
+            return say(format!("--devices {}: 1 to {DEVICES_MAX} devices can be simulated", self.devices));
+        }
+        if self.inflight == 0 || self.inflight > INFLIGHT_MAX {
+            return say(format!(
+                "--inflight {}: 1 to {INFLIGHT_MAX} publishes can be on their way",
+                self.inflight
+            ));
+        }
+        if self.payload_bytes > PAYLOAD_BYTES_MAX {
+            return say(format!(
+                "-s {}: a payload has {PAYLOAD_BYTES_MAX} bytes at most",
+                self.payload_bytes
+            ));
+        }
+        if self.backlog == 0 || self.backlog > BACKLOG_MAX {
+            return say(format!("--backlog {}: a device can keep 1 to {BACKLOG_MAX} readings", self.backlog));
+        }
+        if self.connect_rate == 0 {
+            return say("--connect-rate 0: nobody would ever connect; give at least 1 a second".into());
+        }
+        if self.topic.is_empty() || self.topic.contains(['+', '#']) {
+            return say(format!(
+                "-t {:?}: a topic to publish to is not empty and holds no + or #",
+                self.topic
+            ));
+        }
+        let available = self.credentials.as_ref().map_or(usize::MAX, Vec::len);
+        if usize::try_from(self.devices).is_ok_and(|devices| devices > available) {
+            return say(format!(
+                "{} devices but only {available} logins in the credentials: make more with \
+                 `tidegate device add --count {} --prefix sensor_ --out creds.csv`, or give --devices {available}",
+                self.devices, self.devices
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Seconds since 1970: each run that begins in a later second than the last has a higher boot, without anybody
+/// keeping count.
+#[must_use]
+pub fn boot_now() -> u32 {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,340 @@
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle, JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use crate::{
+    Error, Plan, Qos, Report,
+    audit::{self, Audit, Ledger, Verdict},
+    count::Counters,
+    device::{Device, DeviceCounts, DevicePlan, Micros},
+    mqtt::Failure,
+    payload::PayloadWriter,
+    plan::{AuditPlan, Identity},
+    progress::{Phase, Progress},
+    ranges::Ranges,
+    sensor::{Clock, Sensor, Shared, Stop, micros},
+    value::{mix, name_hash},
+};
+
+const PROGRESS_WAIT: Duration = Duration::from_millis(250);
+
+/// Refused logins, with nobody let in, after which a run is given up.
+const LOGIN_REFUSALS_MAX: u64 = 3;
+
+/// Simulates what `plan` says. `progress` is told four times a second how it is getting on. When `stop` is ready, no
+/// more readings are planned and those owed are sent and acknowledged, for at most [`Plan::settle_max`]; then the
+/// report follows as it does at the end of [`Plan::duration`]. Dropping the future ends everything at once.
+///
+/// Needs a tokio runtime with timers and I/O enabled; devices are tasks on it.
+///
+/// # Errors
+/// [`Error`]: the plan cannot be carried out, nobody is let in, or the output cannot be read. What the audit finds
+/// is no error but in the [`Report`].
+pub async fn run(
+    plan: Plan,
+    mut progress: impl FnMut(&Progress),
+    stop: impl Future<Output = ()>,
+) -> Result<Report, Error> {
+    let identities = plan.identities()?;
+    let mut fleet = Fleet::start(&plan, identities);
+    let auditor = plan.audit.as_ref().map(|audit| follow(audit, &fleet.ledger, fleet.stop.subscribe()));
+    fleet.live(&mut progress, stop).await?;
+    let report = fleet.report();
+    match plan.audit.clone().zip(auditor) {
+        None => Ok(report),
+        Some((audit_plan, auditor)) => {
+            fleet.stop.send_replace(Stop::Abort);
+            let audit = auditor.await.map_err(internal)??;
+            let verdict = fleet.judge(audit, audit_plan, &mut progress).await?;
+            Ok(report.with_verdict(verdict))
+        }
+    }
+}
+
+struct Fleet<'a> {
+    plan: &'a Plan,
+    shared: Arc<Shared>,
+    stop: watch::Sender<Stop>,
+    sensors: JoinSet<(Box<str>, Ranges)>,
+    ledger: Ledger,
+    planned_duration: Option<Duration>,
+    /// Acknowledged at the last few looks.
+    rates: VecDeque<(Duration, u64)>,
+    started: Instant,
+    ended: Duration,
+}
+
+impl<'a> Fleet<'a> {
+    fn start(plan: &'a Plan, identities: Vec<Identity>) -> Self {
+        let shared = Arc::new(Shared {
+            target: plan.target.clone(),
+            version: plan.version,
+            qos: plan.qos,
+            inflight: plan.inflight,
+            keep_alive: plan.keep_alive,
+            acknowledge_max: plan.acknowledge_max,
+            settle_max: plan.settle_max,
+            payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
+            clock: Clock::start(),
+            counters: Counters::new(),
+        });
+        let (stop, stopped) = watch::channel(Stop::Running);
+        let mut ledger = Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() };
+        let mut sensors = JoinSet::new();
+        let mut connect_us = 0;
+        for (index, identity) in (0_u64..).zip(identities) {
+            ledger.devices.insert(identity.device.to_string(), Ranges::default());
+            connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
+            sensors.spawn(sensor(plan, &shared, stopped.clone(), identity, connect_us).run());
+        }
+        let planned_duration = plan.duration.map(|duration| duration + Duration::from_micros(connect_us));
+        Self {
+            plan,
+            shared,
+            stop,
+            sensors,
+            ledger,
+            planned_duration,
+            rates: VecDeque::new(),
+            started: Instant::now(),
+            ended: Duration::ZERO,
+        }
+    }
+
+    /// Until the last device has ended.
+    async fn live(
+        &mut self,
+        progress: &mut impl FnMut(&Progress),
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let mut stop = pin!(stop);
+        let mut stopping = false;
+        let mut ticks = interval(PROGRESS_WAIT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = self.sensors.join_next() => match ended {
+                    None => break,
+                    Some(Err(error)) => return Err(internal(error)),
+                    Some(Ok((device, acknowledged))) => {
+                        self.ledger.devices.insert(device.into(), acknowledged);
+                    }
+                },
+                _ = ticks.tick() => {
+                    self.check_let_in(false)?;
+                    let phase = if stopping || self.is_past_planning() { Phase::Settling } else { Phase::Running };
+                    progress(&self.progress(phase));
+                }
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    let now_us = self.shared.clock.now_us();
+                    let until_us = now_us.saturating_add(micros(self.plan.settle_max));
+                    self.stop.send_replace(Stop::Settle { until_us });
+                }
+            }
+        }
+        self.ended = self.started.elapsed();
+        if stopping { Ok(()) } else { self.check_let_in(true) }
+    }
+
+    fn is_past_planning(&self) -> bool {
+        self.planned_duration.is_some_and(|duration| self.started.elapsed() > duration)
+    }
+
+    /// Gives the run up when nobody is let in.
+    fn check_let_in(&self, at_end: bool) -> Result<(), Error> {
+        let counters = &self.shared.counters;
+        if counters.accepted.get() > 0 {
+            return Ok(());
+        }
+        let late = at_end || self.started.elapsed() >= self.plan.first_connect_max;
+        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(self.plan.devices));
+        match counters.last_failure() {
+            Some(failure) if late || refused => Err(nobody_let_in(self.plan, failure)),
+            None if late && !at_end => Err(nobody_let_in(self.plan, (String::new(), Failure::Timeout))),
+            _ => Ok(()),
+        }
+    }
+
+    fn progress(&mut self, phase: Phase) -> Progress {
+        let counters = &self.shared.counters;
+        let elapsed = self.started.elapsed();
+        let acknowledged = counters.acknowledged.get();
+        self.rates.push_back((elapsed, acknowledged));
+        if self.rates.len() > 5 {
+            self.rates.pop_front();
+        }
+        let (since, before) = self.rates.front().copied().unwrap_or_default();
+        Progress {
+            phase,
+            elapsed,
+            planned_duration: self.planned_duration,
+            devices: self.plan.devices,
+            connected: counters.connected.get(),
+            sent: counters.sent.get(),
+            acknowledged,
+            rate_per_s: per_second(acknowledged.saturating_sub(before), elapsed.saturating_sub(since)),
+            unacknowledged: self.unacknowledged(),
+            skipped: counters.skipped.get(),
+            refused: counters.refused.get(),
+            reconnects: counters.reconnects.get(),
+            errors: counters.failures.get() + counters.refused.get(),
+            latency_ms: counters.latency(),
+        }
+    }
+
+    fn unacknowledged(&self) -> u64 {
+        match self.plan.qos {
+            Qos::AtMostOnce => self.shared.counters.unsent(),
+            Qos::AtLeastOnce => self.shared.counters.unsettled(),
+        }
+    }
+
+    fn report(&mut self) -> Report {
+        let counters = &self.shared.counters;
+        self.ledger.unaudited = counters.unaudited.get();
+        let acknowledged = counters.acknowledged.get();
+        Report {
+            devices: self.plan.devices,
+            devices_accepted: counters.accepted.get(),
+            qos: u8::from(self.plan.qos == Qos::AtLeastOnce),
+            seed: self.plan.seed,
+            boot: self.plan.boot,
+            duration_s: self.ended.as_secs_f64(),
+            planned: counters.planned.get(),
+            sent: counters.sent.get(),
+            resent: counters.resent.get(),
+            acknowledged,
+            rate_per_s: per_second(acknowledged, self.ended),
+            unacknowledged: self.unacknowledged(),
+            skipped: counters.skipped.get(),
+            given_up: counters.given_up.get(),
+            refused: counters.refused.get(),
+            errors: counters.failures.get() + counters.refused.get(),
+            causes: counters.causes(),
+            reconnects: counters.reconnects.get(),
+            acknowledged_out_of_order: counters.acknowledged_out_of_order.get(),
+            latency_ms: counters.latency(),
+            round_trip_ms: counters.round_trip(),
+            lost: None,
+            duplicated: None,
+            out_of_order: None,
+            audit: None,
+            ledger: self.ledger.clone(),
+        }
+    }
+
+    async fn judge(
+        &mut self,
+        mut audit: Audit,
+        plan: AuditPlan,
+        progress: &mut impl FnMut(&Progress),
+    ) -> Result<Verdict, Error> {
+        let (tell, mut told) = watch::channel(0);
+        let ledger = self.ledger.clone();
+        let waiting = spawn_blocking(move || {
+            audit::wait(&mut audit, &plan, &ledger, |missing| {
+                tell.send_replace(missing);
+            })
+        });
+        while told.changed().await.is_ok() {
+            let missing = *told.borrow_and_update();
+            progress(&self.progress(Phase::Auditing { missing }));
+        }
+        waiting.await.map_err(internal)?
+    }
+}
+
+fn sensor(
+    plan: &Plan,
+    shared: &Arc<Shared>,
+    stop: watch::Receiver<Stop>,
+    identity: Identity,
+    connect_us: Micros,
+) -> Sensor {
+    let interval_us = micros(plan.interval);
+    let random = mix(plan.seed ^ mix(name_hash(&identity.device)));
+    let end_us = plan.duration.map_or(Micros::MAX, |duration| connect_us.saturating_add(micros(duration)));
+    let device = Device::new(DevicePlan {
+        interval_us,
+        // Spread over the interval, so that a fleet does not speak all at once.
+        phase_us: random.checked_rem(interval_us).unwrap_or(0),
+        end_us,
+        inflight_max: usize::from(plan.inflight),
+        backlog_max: plan.backlog,
+        acknowledged: plan.qos == Qos::AtLeastOnce,
+    });
+    let told = (0, DeviceCounts::default());
+    let shared = Arc::clone(shared);
+    Sensor { identity, device, shared, stop, connect_us, end_us, told, accepted: false, acknowledged: 0 }
+}
+
+/// Reads the output while the run goes on, so that a file that rotation removes has been read by then. Ends when the
+/// run is over.
+fn follow(
+    plan: &AuditPlan,
+    ledger: &Ledger,
+    mut stop: watch::Receiver<Stop>,
+) -> JoinHandle<Result<Audit, Error>> {
+    let mut audit = Audit::new(&plan.dir, ledger, plan.compare_values);
+    let dir = plan.dir.clone();
+    tokio::spawn(async move {
+        loop {
+            let polled = spawn_blocking(move || audit.poll().map(|_| audit)).await.map_err(internal)?;
+            audit = polled.map_err(|source| Error::Audit { dir: dir.clone(), source })?;
+            tokio::select! {
+                () = sleep(audit::POLL_WAIT) => {}
+                over = stop.wait_for(|stop| *stop == Stop::Abort) => {
+                    drop(over);
+                    return Ok(audit);
+                }
+            }
+        }
+    })
+}
+
+fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
+    let target = plan.target.clone();
+    let advice = match &failure {
+        Failure::Refused(refusal) if refusal.is_login() => {
+            return Error::LoginRefused { target, device, cause: refusal.to_string() };
+        }
+        Failure::NothingListens => {
+            "Is the gateway running, and is this its MQTT port? Without --lan it listens on 127.0.0.1 only"
+        }
+        Failure::Network(_) => "Check the host's name and the network",
+        Failure::Timeout => {
+            "Something takes connections there but does not answer CONNECT: is it an MQTT server?"
+        }
+        Failure::Closed => {
+            "The server closes connections: does it want a login (--credentials creds.csv), or TLS, which is not \
+             supported here?"
+        }
+        Failure::Refused(refusal) if refusal.is_rate() => {
+            "The server takes fewer connections at a time: give a lower --connect-rate. After wrong passwords it may \
+             make this address wait; then try again in a minute"
+        }
+        Failure::Refused(_) => "The gateway's log has more",
+        Failure::Protocol(_) => "Is it an MQTT server? Try the other --protocol-version",
+    };
+    Error::Unreachable { target, cause: failure.to_string(), advice }
+}
+
+fn internal(error: JoinError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+fn per_second(count: u64, during: Duration) -> f64 {
+    let seconds = during.as_secs_f64();
+    if seconds > 0.0 { f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds } else { 0.0 }
+}

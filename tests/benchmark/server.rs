@@ -1,0 +1,175 @@
+//! The servers that are compared, each fresh, on loopback, with a login a connection.
+
+use std::{
+    fmt, fs,
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tidegate_tests::{Gateway, Login, eventually, free_ports, ran, read_credentials};
+
+/// Ticks of `/proc/PID/stat` a second on Linux.
+const TICKS_PER_S: f64 = 100.0;
+/// How long a server may stay busy after its last acknowledgement.
+const IDLE_TRIES_MAX: usize = 200;
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Tidegate,
+    Mosquitto,
+}
+
+impl Kind {
+    pub fn of(word: &str) -> Result<Self, String> {
+        match word {
+            "tidegate" => Ok(Self::Tidegate),
+            "mosquitto" => Ok(Self::Mosquitto),
+            _ => Err(format!("no server {word}; there are tidegate and mosquitto")),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tidegate => "tidegate",
+            Self::Mosquitto => "mosquitto",
+        })
+    }
+}
+
+/// A running one.
+pub struct Server {
+    process: Process,
+    logins: Vec<Login>,
+}
+
+enum Process {
+    Tidegate(Box<Gateway>),
+    Mosquitto { child: Child, port: u16, folder: TempDir },
+}
+
+impl Server {
+    pub fn start(kind: Kind, logins: usize) -> Self {
+        match kind {
+            Kind::Tidegate => start_tidegate(logins),
+            Kind::Mosquitto => start_mosquitto(logins),
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        match &self.process {
+            Process::Tidegate(gateway) => gateway.port,
+            Process::Mosquitto { port, .. } => *port,
+        }
+    }
+
+    pub fn logins(&self) -> &[Login] {
+        &self.logins
+    }
+
+    fn pid(&self) -> u32 {
+        match &self.process {
+            Process::Tidegate(gateway) => gateway.pid(),
+            Process::Mosquitto { child, .. } => child.id(),
+        }
+    }
+
+    /// User and system time so far.
+    pub fn cpu_s(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the server runs");
+        // Behind the name, which may hold blanks: state is field 3 of proc(5), utime 14, stime 15.
+        let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+        let ticks = |field: usize| fields[field - 3].parse::<f64>().expect("ticks");
+        (ticks(14) + ticks(15)) / TICKS_PER_S
+    }
+
+    /// Waits until it uses no CPU for a while: what it does after an acknowledgement is its work, too.
+    pub fn wait_until_idle(&self) {
+        let mut before = self.cpu_s();
+        for _ in 0..IDLE_TRIES_MAX {
+            thread::sleep(Duration::from_millis(200));
+            let after = self.cpu_s();
+            if after - before < 0.015 {
+                return;
+            }
+            before = after;
+        }
+        eprintln!("the server stays busy");
+    }
+
+    pub fn memory_max_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Bytes that it has had written to the device, by the kernel's account.
+    pub fn disk_bytes(&self) -> u64 {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.pid())).unwrap_or_default();
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+        line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+fn start_tidegate(logins: usize) -> Server {
+    let gateway = Gateway::make();
+    let credentials = gateway.add_devices(logins, "sensor_b");
+    let logins = read_credentials(&credentials);
+    let mut gateway = Box::new(gateway);
+    gateway.run();
+    Server { process: Process::Tidegate(gateway), logins }
+}
+
+fn start_mosquitto(count: usize) -> Server {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [port] = free_ports();
+    let logins: Vec<Login> = (1..=count)
+        .map(|n| Login {
+            user: format!("sensor_b{n}"),
+            password: format!("0123456789abcdef0123456789{n:06}"),
+        })
+        .collect();
+    let passwords = folder.path().join("passwords");
+    let lines: String = logins.iter().map(|login| format!("{}:{}\n", login.user, login.password)).collect();
+    fs::write(&passwords, lines).expect("the password file");
+    ran(Command::new("mosquitto_passwd").arg("-U").arg(&passwords));
+    let child = spawn_mosquitto(folder.path(), port, &passwords);
+    let server = Server { process: Process::Mosquitto { child, port, folder }, logins };
+    eventually("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+    server
+}
+
+fn spawn_mosquitto(folder: &Path, port: u16, passwords: &Path) -> Child {
+    let config = folder.join("mosquitto.conf");
+    let text = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\npersistence false\n\
+         max_inflight_messages 0\nlog_dest none\nuser root\n",
+        passwords.display()
+    );
+    fs::write(&config, text).expect("mosquitto's configuration");
+    Command::new("mosquitto")
+        .arg("-c")
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("mosquitto is installed")
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Process::Mosquitto { child, folder, .. } = &mut self.process {
+            let _ended = child.kill();
+            let _status = child.wait();
+            // Named here, so that it is plain that the folder outlives the process.
+            let _folder = folder.path();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The simulator and its report.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Gateway, programs, within};
+
+/// A running `simulator run`.
+pub struct Simulator {
+    child: Child,
+    report: PathBuf,
+    _folder: TempDir,
+}
+
+/// What it says at the end.
+pub struct Report {
+    pub status: ExitStatus,
+    pub json: Value,
+}
+
+impl Report {
+    /// A number of the report, such as `lost` or `latency_ms.p50`.
+    pub fn number(&self, name: &str) -> f64 {
+        let value = name.split('.').fold(&self.json, |value, part| &value[part]);
+        value.as_f64().unwrap_or_else(|| panic!("no number `{name}` in the report: {}", self.json))
+    }
+
+    /// Everything acknowledged has arrived, in order; and something was acknowledged.
+    pub fn assert_nothing_lost(&self) {
+        assert_eq!(self.number("lost"), 0.0, "{}", self.json);
+        assert_eq!(self.number("out_of_order"), 0.0, "{}", self.json);
+        assert!(self.number("acknowledged") > 0.0, "{}", self.json);
+        assert!(self.status.success(), "{}: {}", self.status, self.json);
+    }
+}
+
+impl Simulator {
+    /// `devices` sensors against `gateway`, audited by its file output.
+    pub fn start(gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
+        let credentials = gateway.add_devices(devices, "virtual_");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let report = folder.path().join("report.json");
+        let child = Command::new(programs::simulator())
+            .arg("run")
+            .args(["--target", &format!("mqtt://127.0.0.1:{}", gateway.port)])
+            .arg("--credentials")
+            .arg(credentials)
+            .args(["--devices", &devices.to_string()])
+            .args(["--audit", &format!("file:{}", gateway.out().display())])
+            .arg("--out")
+            .arg(&report)
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the simulator starts");
+        Self { child, report, _folder: folder }
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self, time_max: Duration) -> Report {
+        let status = within(time_max, || self.child.try_wait().expect("a child of this process"));
+        let status = status.unwrap_or_else(|| panic!("the simulator did not end within {time_max:?}"));
+        let text = std::fs::read_to_string(&self.report)
+            .unwrap_or_else(|error| panic!("the simulator ({status}) left no report: {error}"));
+        let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"));
+        Report { status, json }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
