@@ -9,7 +9,7 @@ use std::{fs, path::Path, process::Command, thread, time::Duration};
 use rustix::process::Signal;
 use tidegate_tests::{
     Acknowledged, Gateway, Load, Login, LoopDisk, Simulator, count_from, delivered, missing_at_last,
-    out_of_order, ran, tidegate, tidegate_without_sync,
+    out_of_order, ran, run, tidegate, tidegate_without_sync,
 };
 
 /// Devices of the power cuts.
@@ -129,8 +129,8 @@ fn recover(gateway: &Gateway, disk: &Path, acknowledged: &Acknowledged) -> u64 {
         return total(acknowledged);
     }
     recovered.take_over(&left, gateway.port);
-    let verified = ran(Command::new(tidegate()).args(["spool", "verify"]).arg(&left));
-    println!("{verified}");
+    let verified = run(Command::new(tidegate()).args(["spool", "verify"]).arg(&left));
+    println!("{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
     if recovered.try_run().is_err() {
         return total(acknowledged);
     }

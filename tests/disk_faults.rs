@@ -125,7 +125,11 @@ fn a_full_spool_refuses_and_takes_again() {
     let other = gateway.add_device("sensor_2");
     let mut old = Client::login(gateway.port, Version::V311, &other);
     old.publish(&Publish { topic: "blob", payload: &payload, qos: 1, id: 1 });
-    assert_eq!(old.last_words(Duration::from_secs(15)), Some(Vec::new()));
+    match old.answer_within(Duration::from_secs(15)) {
+        Err(_) => {}
+        Ok(None) => panic!("still open and unanswered long after shed_ms_max: {}", gateway.status()),
+        Ok(Some(answer)) => panic!("answered {answer:?} by a full spool: {}", gateway.status()),
+    }
 
     ran(Command::new("mount").args(["-o", "remount,size=200m"]).arg(disk.path()));
     let taken = within(Duration::from_secs(60), || {

@@ -273,7 +273,9 @@ impl Gateway {
         let spool = self.spool.watermark().failure().map(|failure| failure.to_string());
         let registry = || self.registry.failure().map(|failure| failure.to_string());
         let worker = || self.workers.has_ended().then(|| "a worker thread ended".to_owned());
-        spool.or_else(registry).or_else(worker)
+        let bridge =
+            || self.bridges.iter().any(Bridge::has_ended).then(|| "a bridge's thread ended".to_owned());
+        spool.or_else(registry).or_else(worker).or_else(bridge)
     }
 
     /// With the flow: no new bytes, what came is made durable and acknowledged, then delivered.

@@ -44,6 +44,7 @@ struct Told {
     latencies: Latencies,
     round_trips: Latencies,
     last_failure: Option<(String, Failure)>,
+    last_login_refusal: Option<(String, Failure)>,
 }
 
 /// A number that many tasks change.
@@ -71,6 +72,7 @@ impl Counters {
             latencies: Latencies::new(),
             round_trips: Latencies::new(),
             last_failure: None,
+            last_login_refusal: None,
         };
         Self {
             planned: Counter::default(),
@@ -112,11 +114,14 @@ impl Counters {
 
     pub(crate) fn note_failure(&self, device: &str, failure: Failure) {
         self.failures.add(1);
-        if matches!(&failure, Failure::Refused(refusal) if refusal.is_login()) {
-            self.login_refusals.add(1);
-        }
         self.note_cause(&failure.to_string());
-        self.told().last_failure = Some((device.to_owned(), failure));
+        let is_login = matches!(&failure, Failure::Refused(refusal) if refusal.is_login());
+        let mut told = self.told();
+        if is_login {
+            self.login_refusals.add(1);
+            told.last_login_refusal = Some((device.to_owned(), failure.clone()));
+        }
+        told.last_failure = Some((device.to_owned(), failure));
     }
 
     pub(crate) fn latency(&self) -> LatencyMs {
@@ -131,9 +136,11 @@ impl Counters {
         self.told().causes.clone()
     }
 
-    /// Who failed last to connect, and why.
+    /// Who failed last to connect, and why. A refused login goes before what may only be its consequence, such as a
+    /// server that makes the address wait.
     pub(crate) fn last_failure(&self) -> Option<(String, Failure)> {
-        self.told().last_failure.clone()
+        let told = self.told();
+        told.last_login_refusal.clone().or_else(|| told.last_failure.clone())
     }
 
     /// Readings planned, of which nobody knows yet what becomes of them.

@@ -61,7 +61,7 @@ fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {
     let mut audit = audit::Audit::new(&plan.dir, &ledger, plan.compare_values);
     let verdict = audit::wait(&mut audit, &plan, &ledger, |_| ())?;
     say(&verdict)?;
-    Ok(u8::from(!verdict.pass))
+    Ok(if verdict.pass && verdict.acknowledged == 0 { 3 } else { u8::from(!verdict.pass) })
 }
 
 /// One thread costs the least where it is enough: nothing is handed from one to another.

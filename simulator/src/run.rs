@@ -276,7 +276,7 @@ fn sensor(
     });
     let told = (0, DeviceCounts::default());
     let shared = Arc::clone(shared);
-    Sensor { identity, device, shared, stop, connect_us, end_us, told, accepted: false }
+    Sensor { identity, device, shared, stop, connect_us, end_us, told, accepted: false, acknowledged: 0 }
 }
 
 /// Reads the output while the run goes on, so that a file that rotation removes has been read by then. Ends when the
@@ -319,6 +319,10 @@ fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
         Failure::Closed => {
             "The server closes connections: does it want a login (--credentials creds.csv), or TLS, which is not \
              supported here?"
+        }
+        Failure::Refused(refusal) if refusal.is_rate() => {
+            "The server takes fewer connections at a time: give a lower --connect-rate. After wrong passwords it may \
+             make this address wait; then try again in a minute"
         }
         Failure::Refused(_) => "The gateway's log has more",
         Failure::Protocol(_) => "Is it an MQTT server? Try the other --protocol-version",

@@ -103,6 +103,8 @@ pub(crate) struct Sensor {
     /// What was told to the counters of the run so far.
     pub(crate) told: (u64, DeviceCounts),
     pub(crate) accepted: bool,
+    /// Readings of this device that were acknowledged.
+    pub(crate) acknowledged: u64,
 }
 
 /// Why a connection is left.
@@ -117,15 +119,14 @@ impl Sensor {
         let mut attempt = 0;
         let mut wake_us = self.connect_us;
         while self.wait_until(wake_us).await.is_continue() {
-            let before = self.shared.counters.acknowledged.get();
+            let before = self.acknowledged;
             match Box::pin(self.live()).await {
                 Left::Done => break,
                 Left::Failed(failure) => self.shared.counters.note_failure(&self.identity.device, failure),
             }
             self.device.handle_disconnected();
             self.tell();
-            let got_on = self.accepted && self.shared.counters.acknowledged.get() > before;
-            attempt = if got_on { 0 } else { attempt + 1 };
+            attempt = if self.acknowledged > before { 0 } else { attempt + 1 };
             wake_us = self.shared.clock.now_us().saturating_add(self.backoff_us(attempt));
         }
         self.device.plan_until(self.shared.clock.now_us());
@@ -317,7 +318,8 @@ impl Sensor {
         }
     }
 
-    fn note_acknowledged(&self, settled: &Settled) {
+    fn note_acknowledged(&mut self, settled: &Settled) {
+        self.acknowledged += 1;
         self.shared.counters.acknowledged.add(1);
         self.shared.counters.note_latency(settled.latency_us, settled.round_trip_us);
         if !settled.in_order {

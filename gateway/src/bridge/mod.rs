@@ -102,6 +102,12 @@ impl Bridge {
         self.handle.clone()
     }
 
+    /// Whether its thread is gone although it should run.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Delivers what is in the spool, five seconds at most, confirms it and ends.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod help;
 pub mod print;
 pub mod quickstart;
 mod run;
+mod spool;
 pub mod when;
 
 pub use self::{
@@ -41,7 +42,7 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
         Command::Replay(args) => beside::replay(args),
-        Command::Spool(_) => Err(Error::Failed("soon".to_owned())),
+        Command::Spool(args) => spool::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),

@@ -51,7 +51,9 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
 pub(super) fn start_error(error: StartError) -> Error {
     match error {
         StartError::Folder { .. } => Error::CannotCreate(error.to_string()),
-        StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) => Error::Disk(error.to_string()),
+        StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) | StartError::Output { .. } => {
+            Error::Disk(error.to_string())
+        }
         _ => Error::Failed(error.to_string()),
     }
 }

@@ -91,6 +91,16 @@ pub struct OutputStatus {
 pub struct ConnectionStatus {
     /// Open now.
     pub open: u64,
+    /// Connections closed for want of room.
+    pub turned_away: u64,
+    /// Refused logins.
+    pub logins_refused: u64,
+    /// Sessions ended because a client sent what is no MQTT or not allowed in it.
+    pub malformed: u64,
+    /// Sessions ended because a client was silent for too long.
+    pub timed_out: u64,
+    /// Subscribers disconnected because they were too slow.
+    pub slow: u64,
     /// Messages taken.
     pub accepted: u64,
     /// Publishes without the right to.
@@ -167,12 +177,18 @@ fn lane_status(lane: &spool::LaneStatus) -> LaneStatus {
 
 fn connections(services: &Services) -> ConnectionStatus {
     let counters = services.shared.pipeline.counters();
+    let listener = &services.shared.counters;
     let mut qos0_only = services.shared.registry.qos0_only(QOS0_NAMED_MAX + 1);
     let qos0_more = qos0_only.len() > QOS0_NAMED_MAX;
     qos0_only.truncate(QOS0_NAMED_MAX);
     let open = services.shared.connections.load(Ordering::Relaxed);
     ConnectionStatus {
         open: open.try_into().unwrap_or(u64::MAX),
+        turned_away: listener.turned_away.load(Ordering::Relaxed),
+        logins_refused: listener.logins_refused.load(Ordering::Relaxed),
+        malformed: listener.malformed.load(Ordering::Relaxed),
+        timed_out: listener.timed_out.load(Ordering::Relaxed),
+        slow: listener.slow.load(Ordering::Relaxed),
         accepted: counters.accepted.load(Ordering::Relaxed),
         denied: counters.denied.load(Ordering::Relaxed),
         rejected: counters.rejected.load(Ordering::Relaxed),
@@ -214,8 +230,14 @@ impl fmt::Display for Status {
                 writeln!(f, "  trouble   {trouble}")?;
             }
         }
-        let ConnectionStatus { open, accepted, denied, rejected, shed, .. } = &self.connections;
-        writeln!(f, "connections {open} open")?;
+        let ConnectionStatus { open, turned_away, logins_refused, malformed, timed_out, slow, .. } =
+            &self.connections;
+        writeln!(
+            f,
+            "connections {open} open; ended: {malformed} malformed, {timed_out} timed out, {slow} slow, \
+             {turned_away} turned away; {logins_refused} logins refused"
+        )?;
+        let ConnectionStatus { accepted, denied, rejected, shed, .. } = &self.connections;
         writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
         if !self.connections.qos0_only.is_empty() {
             let names = self.connections.qos0_only.join(", ");

@@ -167,6 +167,14 @@ impl Connection {
         self.wake();
     }
 
+    /// Ends the link, whoever still holds this connection.
+    pub(crate) fn hang_up(&self) {
+        if let Err(error) = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both) {
+            // The peer was faster.
+            tracing::trace!(peer = %self.peer, %error, "hanging up");
+        }
+    }
+
     pub(crate) fn is_broken(&self) -> bool {
         self.broken.get()
     }

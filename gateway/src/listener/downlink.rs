@@ -1,4 +1,4 @@
-use std::rc::Rc;
+use std::{rc::Rc, sync::atomic::Ordering};
 
 use tidegate_protocol::{DeviceId, Topic, topic::LaneTopic};
 
@@ -73,6 +73,7 @@ fn publish(worker: &Worker, record: &Record<'_>, touched: &mut Touched) {
             ..Downlink::new(topic, record.payload, sent_qos.min(found.qos))
         };
         if connection.session.borrow_mut().handle_downlink(&downlink).is_err() {
+            worker.shared.counters.slow.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(peer = %connection.peer, "a subscriber is too slow and is disconnected");
         }
         if !touched.connections.iter().any(|known| Rc::ptr_eq(known, &connection)) {

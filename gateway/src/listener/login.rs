@@ -1,7 +1,7 @@
 use std::{
     net::IpAddr,
     rc::Rc,
-    sync::{MutexGuard, PoisonError},
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -28,6 +28,7 @@ pub(crate) async fn log_in(worker: &Rc<Worker>, connection: &Rc<Connection>, con
     };
     if let Err(refusal) = &answer {
         let user = connect.user.as_deref().unwrap_or_default();
+        worker.shared.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(peer = %connection.peer, user = %user.escape_debug(), %refusal, "login refused");
     }
     connection.session.borrow_mut().handle_login(answer, worker.shared.clock.now_ms());

@@ -73,6 +73,7 @@ pub(crate) async fn accept_all(worker: Rc<Worker>, listener: TcpListener) {
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let config = &worker.shared.config;
     if worker.shared.connections.load(Ordering::Relaxed) >= config.connections_max {
+        worker.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%peer, "connections_max reached");
         return;
     }
@@ -86,17 +87,18 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let session = Session::new(Arc::clone(&config.limits), worker.shared.clock.now_ms());
     let connection = Connection::new(worker.next_id(), stream, peer, session);
     worker.enter(&connection);
-    tokio::task::spawn_local(serve(Rc::clone(worker), connection));
+    tokio::task::spawn_local(serve(Stay { worker: Rc::clone(worker), connection }));
 }
 
-async fn serve(worker: Rc<Worker>, connection: Rc<Connection>) {
+async fn serve(stay: Stay) {
+    let Stay { worker, connection } = &stay;
     loop {
         match connection.event().await {
-            Event::Readable => read(&worker, &connection).await,
+            Event::Readable => read(worker, connection).await,
             Event::Writable => connection.send_unsent(),
             Event::Woken => {}
         }
-        uplink::drain(&worker, &connection).await;
+        uplink::drain(worker, connection).await;
         let said_all = connection.session.borrow().is_closed() && !connection.has_unsent();
         if said_all || connection.is_broken() {
             break;
@@ -104,8 +106,19 @@ async fn serve(worker: Rc<Worker>, connection: Rc<Connection>) {
     }
     connection.session.borrow_mut().handle_eof();
     // A last will may still have to be stored.
-    uplink::drain(&worker, &connection).await;
-    worker.leave(&connection);
+    uplink::drain(worker, connection).await;
+}
+
+/// Takes the connection out of the worker's books however its task ends.
+struct Stay {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.worker.leave(&self.connection);
+    }
 }
 
 async fn read(worker: &Rc<Worker>, connection: &Rc<Connection>) {

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, mpsc, oneshot},
-    task::LocalSet,
+    task::{JoinSet, LocalSet},
 };
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
     pipeline::Pipeline,
-    session::mqtt::{SubscriberId, SubscriptionIndex},
+    session::mqtt::{End, EndBy, Reason, SubscriberId, SubscriptionIndex},
     spool::{Durable, Lane, Offset, Reader},
 };
 
@@ -56,6 +56,23 @@ pub struct Shared {
     pub clock: Clock,
     /// Open connections, of all workers.
     pub connections: AtomicUsize,
+    /// What the listeners had to do about their clients.
+    pub counters: Counters,
+}
+
+/// What the listeners had to do about their clients since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Sessions ended because a client sent what is no MQTT or not allowed in it.
+    pub malformed: AtomicU64,
+    /// Sessions ended because a client was silent for too long.
+    pub timed_out: AtomicU64,
+    /// Refused logins.
+    pub logins_refused: AtomicU64,
+    /// Subscribers disconnected because they did not take their messages fast enough.
+    pub slow: AtomicU64,
+    /// Connections closed for want of room.
+    pub turned_away: AtomicU64,
 }
 
 impl Shared {
@@ -70,6 +87,7 @@ impl Shared {
             throttle: Mutex::new(Throttle::new(ThrottleLimits::default())),
             clock,
             connections: AtomicUsize::new(0),
+            counters: Counters::default(),
         }
     }
 }
@@ -204,10 +222,15 @@ impl Worker {
         local.block_on(&runtime, async {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
-            tokio::task::spawn_local(Rc::clone(&worker).follow_commits());
-            tokio::task::spawn_local(Rc::clone(&worker).follow_turns());
-            tokio::task::spawn_local(Rc::clone(&worker).follow_deadlines());
-            Rc::clone(&worker).follow_inbox(inbox).await;
+            let mut duties = JoinSet::new();
+            duties.spawn_local(Rc::clone(&worker).follow_commits());
+            duties.spawn_local(Rc::clone(&worker).follow_turns());
+            duties.spawn_local(Rc::clone(&worker).follow_deadlines());
+            tokio::select! {
+                () = Rc::clone(&worker).follow_inbox(inbox) => {}
+                // Without one of them nobody would be acknowledged: better to end, and be started again.
+                _ = duties.join_next() => return Err(io::Error::other("a duty of the worker has ended")),
+            }
             accepting.abort();
             worker.drain().await;
             Ok(())
@@ -369,8 +392,30 @@ impl Worker {
         if self.unauthenticated.get() >= self.shared.config.unauthenticated_max
             && let Some(oldest) = before_login().min_by_key(|connection| connection.id)
         {
+            self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
             oldest.break_off();
         }
+    }
+
+    fn count_end(&self, connection: &Connection) {
+        let counters = &self.shared.counters;
+        let Some(End { by: EndBy::Gateway, reason, .. }) = connection.session.borrow().end() else { return };
+        let counter = match reason {
+            Reason::ConnectTime | Reason::KeepAliveTimeout => &counters.timed_out,
+            Reason::Malformed
+            | Reason::ProtocolError
+            | Reason::UnsupportedVersion
+            | Reason::TopicInvalid
+            | Reason::FilterInvalid
+            | Reason::ReceiveMaxExceeded
+            | Reason::AliasInvalid
+            | Reason::TooLarge
+            | Reason::RetainNotSupported
+            | Reason::QosNotSupported
+            | Reason::SubscriptionIdNotSupported => &counters.malformed,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection has logged in.
@@ -397,6 +442,10 @@ impl Worker {
         if let Some(client_id) = connection.client_id.borrow_mut().take() {
             self.shared.directory.release(&client_id, self.place(connection));
         }
+        // Whoever still waits for this connection holds no socket open.
+        self.held.borrow_mut().retain(|held| !Rc::ptr_eq(held, connection));
+        connection.hang_up();
+        self.count_end(connection);
         self.connections.borrow_mut().remove(&connection.id);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }

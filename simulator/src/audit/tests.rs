@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, fs};
 
 use super::*;
-use crate::value::celsius;
+use crate::{ranges::Ranges, value::celsius};
 
 const SEED: u64 = 9;
 const BOOT: u32 = 7;
@@ -66,6 +66,14 @@ fn everything_in_order_passes() {
     assert!(verdict.pass, "{verdict}");
     assert_eq!((verdict.acknowledged, verdict.arrived, verdict.lines), (6, 6, 6));
     assert_eq!(verdict.to_string().lines().last(), Some("lost 0, duplicated 0, out of order 0"));
+}
+
+#[test]
+fn nothing_acknowledged_is_called_empty() {
+    let mut output = Output::new();
+    output.ledger.devices.values_mut().for_each(|numbers| *numbers = Ranges::default());
+    let verdict = output.all().verdict();
+    assert!(verdict.to_string().starts_with("audit EMPTY"), "{verdict}");
 }
 
 #[test]

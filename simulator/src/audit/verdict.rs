@@ -13,7 +13,8 @@ pub const EXAMPLES_MAX: usize = 5;
 /// The outcome of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// Did every acknowledged reading arrive, in order, unaltered, and come again only under the same id?
+    /// Did every acknowledged reading arrive, in order, unaltered, and come again only under the same id? Shows
+    /// nothing where `acknowledged` is 0.
     pub pass: bool,
     /// Readings acknowledged.
     pub acknowledged: u64,
@@ -102,7 +103,11 @@ impl Verdict {
 impl fmt::Display for Verdict {
     /// Several lines: what was found, and [`Verdict::line`] last.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.pass { "PASS" } else { "FAIL" };
+        let word = match self.pass {
+            true if self.acknowledged == 0 => "EMPTY, for nothing was acknowledged",
+            true => "PASS",
+            false => "FAIL",
+        };
         writeln!(
             f,
             "audit {word}: {} acknowledged, {} arrived{}",

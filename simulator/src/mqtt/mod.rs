@@ -88,6 +88,11 @@ impl Refusal {
         matches!(self.code, 0x80 | 0x83 | 0x97)
     }
 
+    /// Does the server want fewer connections or messages in the same time?
+    pub(crate) const fn is_rate(&self) -> bool {
+        matches!(self.code, 0x96 | 0x9F)
+    }
+
     /// Is it the login that is wrong, so that it will be wrong next time?
     pub(crate) fn is_login(&self) -> bool {
         self.packet == "CONNACK" && matches!(self.code, 4 | 5 | 0x86 | 0x87 | 0x8A | 0x8C)

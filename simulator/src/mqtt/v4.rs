@@ -81,9 +81,10 @@ fn failure(error: ConnectionError) -> Failure {
             name: words(&format!("{code:?}")),
         }),
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => Failure::Timeout,
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Failure::from(&error)
-        }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(rumqttc::mqttbytes::Error::Io(error)),
+        ) => Failure::from(&error),
         ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => {
             Failure::Timeout
         }

@@ -5,7 +5,7 @@ use rumqttc::{
     v5::{
         AsyncClient, ConnectionError, EventLoop, MqttOptions, StateError,
         mqttbytes::{
-            QoS,
+            self, QoS,
             v5::{ConnectReturnCode, Packet, PubAckReason},
         },
     },
@@ -101,9 +101,10 @@ fn failure(error: ConnectionError) -> Failure {
             })
         }
         ConnectionError::Timeout(_) => Failure::Timeout,
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => {
-            Failure::from(&error)
-        }
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
+        ) => Failure::from(&error),
         ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => {
             Failure::Timeout
         }
