@@ -18,11 +18,7 @@ pub fn simulator() -> PathBuf {
 
 /// The gateway, built with the switch that takes its syncs away (`TIDEGATE_TEST_NO_SYNC=1`).
 pub fn tidegate_without_sync() -> PathBuf {
-    program(
-        "TIDEGATE_FAULT_BIN",
-        "../fault-injection/release/tidegate",
-        "cargo build --release -p tidegate --features fault-injection --target-dir $CARGO_TARGET_DIR/fault-injection",
-    )
+    program("TIDEGATE_FAULT_BIN", "../fault-injection/tidegate", "tests/run acknowledged_is_on_disk")
 }
 
 fn program(variable: &str, name: &str, how_to_build: &str) -> PathBuf {

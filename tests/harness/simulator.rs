@@ -53,7 +53,7 @@ impl Simulator {
             .arg(credentials)
             .args(["--devices", &devices.to_string()])
             .args(["--audit", &format!("file:{}", gateway.out().display())])
-            .arg("--out")
+            .arg("--report")
             .arg(&report)
             .args(words)
             .stdin(Stdio::null())

@@ -105,3 +105,66 @@ impl<'a> Scan<'a> {
         Ok(read.get(from..from.saturating_add(len)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::{
+        commit,
+        record::{self, encode},
+        storage::{SimulatedDisk, Storage},
+        tests::message,
+    };
+
+    /// One block with a commit of one record.
+    fn block(epoch: Epoch, number: u32, base: Offset) -> Vec<u8> {
+        let envelope = message("sensor_1", base, base);
+        let len = record::encoded_len(&envelope, b"x").unwrap();
+        let mut bytes = vec![0; COMMIT_HEADER_BYTES];
+        encode(&envelope, 0, b"x", len, &mut bytes);
+        let records_bytes = u32::try_from(len).unwrap();
+        let header = CommitHeader {
+            lane: Lane::Event,
+            epoch,
+            number,
+            base,
+            records: 1,
+            records_bytes,
+            rejects: 0,
+            rejects_bytes: 0,
+            ts_min: base,
+            ts_max: base,
+        };
+        commit::seal(&header, &mut bytes);
+        bytes.resize(BLOCK_BYTES, 0);
+        bytes
+    }
+
+    /// The offsets found in a file of these blocks, and the damaged bytes before each.
+    fn found(blocks: &[Vec<u8>]) -> Vec<(Offset, u64)> {
+        let disk = SimulatedDisk::new(1, 1 << 20);
+        let bytes = blocks.concat();
+        let end = bytes.len() as u64;
+        disk.put("0.segment", bytes);
+        let file = disk.open("0.segment", false).unwrap();
+        let mut scan = Scan::new(&*file, (Lane::Event, 7), (0, end), (0, 100));
+        let mut found = Vec::new();
+        while let Found::Commit { damaged, commit, .. } = scan.next_commit().unwrap() {
+            found.push((commit.header.base, damaged));
+        }
+        found
+    }
+
+    #[test]
+    fn a_commit_of_an_earlier_use_is_none_whatever_it_says() {
+        assert_eq!(found(&[block(7, 0, 100), block(7, 1, 101), block(6, 2, 102)]), [(100, 0), (101, 0)]);
+        assert_eq!(found(&[block(7, 0, 100), block(6, 1, 101), block(7, 2, 102)]), [(100, 0), (102, 4096)]);
+    }
+
+    #[test]
+    fn a_commit_out_of_order_is_none() {
+        assert_eq!(found(&[block(7, 5, 100), block(7, 4, 101)]), [(100, 0)]);
+        assert_eq!(found(&[block(7, 0, 100), block(7, 1, 100)]), [(100, 0)]);
+        assert_eq!(found(&[block(7, 0, 99)]), []);
+    }
+}

@@ -248,6 +248,14 @@ fn a_cursor_that_is_gone_begins_again_and_one_beyond_the_end_takes_the_offsets_a
     gone.delete("cursors/file.cursor");
     assert_eq!(open(&gone).0.cursor("file", Start::Oldest).unwrap().get(Lane::Event), 0);
 
+    // Registered at generation 1, moved at 2: the slot of generation 2 is the first one in the file.
+    let torn = disk.restart();
+    torn.corrupt("cursors/file.cursor", 20, 1);
+    let (spool, _, recovered) = open(&torn);
+    assert_eq!(recovered.damage, [""; 0]);
+    assert_eq!(spool.cursor("file", Start::Newest).unwrap().get(Lane::Event), 0, "what it was before");
+    drop(spool);
+
     let damaged = disk.restart();
     damaged.corrupt("cursors/file.cursor", 20, 1);
     damaged.corrupt("cursors/file.cursor", 4096 + 20, 1);

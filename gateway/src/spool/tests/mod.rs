@@ -2,6 +2,7 @@
 
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod faults;
+mod fixtures;
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod limits;
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
@@ -11,7 +12,7 @@ mod road;
 use super::*;
 
 /// A message of `device`, the `sequence`th, that arrived at `ts_gw`.
-fn message(device: &str, sequence: u64, ts_gw: u64) -> Envelope<'_> {
+pub(super) fn message(device: &str, sequence: u64, ts_gw: u64) -> Envelope<'_> {
     Envelope {
         kind: Kind::Message,
         device,
