@@ -9,7 +9,7 @@ use tidegate_protocol::Lane;
 
 use super::{
     lane,
-    record::{self, Malformed, Offset, Position, Record, Take, put},
+    record::{self, Malformed, OFFSET_MAX, Offset, Position, Record, Take, put},
     segment::{BLOCK, Epoch, Extent, FORMAT_VERSION},
 };
 
@@ -132,7 +132,11 @@ impl Commit {
             return Err(Malformed);
         }
         let commit = Self { header, bytes };
-        if header.base.checked_add(header.records.into()).is_none() || header.records == 0 {
+        let is_possible = header.base <= OFFSET_MAX
+            && header.records > 0
+            && header.rejects <= header.records
+            && header.rejects_bytes <= header.records_bytes;
+        if !is_possible {
             return Err(Malformed);
         }
         let mut records = commit.records();

@@ -30,6 +30,10 @@ pub(super) const CURSORS_FOLDER: &str = "cursors";
 
 const MAGIC: [u8; 8] = *b"TIDECURS";
 const CHECKED_BYTES: usize = 32;
+
+/// The largest generation that is believed to be one, so that the ones behind it can be counted.
+const GENERATION_MAX: u64 = 1 << 62;
+
 const FILE_BYTES: u64 = 2 * BLOCK;
 const SUFFIX: &str = ".cursor";
 
@@ -68,7 +72,7 @@ impl Slot {
         let generation = take.u64()?;
         let offsets = PerLane { event: take.u64()?, telemetry: take.u64()? };
         let crc = crc32c::crc32c(block.get(..CHECKED_BYTES).ok_or(Malformed)?);
-        if magic != MAGIC || take.u32()? != crc {
+        if magic != MAGIC || take.u32()? != crc || generation > GENERATION_MAX {
             return Err(Malformed);
         }
         Ok(Self { generation, offsets })

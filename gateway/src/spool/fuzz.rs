@@ -1,6 +1,10 @@
 //! One entry for coverage-guided fuzzing: any bytes, as a record, as a commit, or as what has happened to the files of
 //! a spool.
-#![expect(clippy::unwrap_used, reason = "what must not fail on any bytes; a fuzz target ends there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a fuzz target ends where a promise is broken"
+)]
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -11,6 +15,7 @@ use super::{
     ClockQuality, Config, Envelope, Kind, Lane, Offset, PerLane, Position, Protocol, Record,
     SEGMENT_BYTES_MIN, SEGMENTS_MIN, SimulatedDisk, Spool, Start, Stepper, Uid, WhenFull,
     commit::{self, COMMIT_HEADER_BYTES, Commit, CommitHeader},
+    inspect,
     record::{self, Take},
     segment::BLOCK_BYTES,
 };
@@ -98,8 +103,11 @@ fn resealed(changes: &[u8]) {
     live(&disk, false);
 }
 
-/// Opens the spool, reads it, appends, and opens it again: the records are still the same.
+/// Inspects the spool, opens it, reads it, appends, and opens it again: the records are still the same.
 fn live(disk: &SimulatedDisk, is_unaltered: bool) {
+    for verified in [false, true] {
+        assert!(!inspect::look(disk, verified).unwrap().to_string().is_empty());
+    }
     let (spool, mut stepper, recovered) = Spool::open_stepped(disk.clone(), &config(), 0).unwrap();
     let first = PerLane::new(|lane| read(&spool, lane, is_unaltered));
     let cursor = spool.cursor("file", Start::Oldest).unwrap();
@@ -184,7 +192,7 @@ fn payload(lane: Lane, offset: Offset) -> Vec<u8> {
 fn envelope(offset: Offset) -> Envelope<'static> {
     Envelope {
         kind: Kind::Message,
-        device: ["sensor_1", "sensor_2"][usize::from(offset % 5 == 0)],
+        device: if offset.is_multiple_of(5) { "sensor_2" } else { "sensor_1" },
         uid: Uid::Device { boot: 1, sequence: offset },
         topic: "telemetry",
         protocol: Protocol::Mqtt5,

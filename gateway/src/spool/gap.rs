@@ -15,7 +15,7 @@ use tidegate_protocol::Lane;
 
 use super::{
     ClockQuality, Envelope, Kind, Offset, Position, Protocol, Record, Uid, lane,
-    record::{self, Malformed, Take, put},
+    record::{self, Malformed, OFFSET_MAX, Take, put},
     segment::{BLOCK, BLOCK_BYTES, FORMAT_VERSION},
     storage::{AlignedBuffer, Storage},
 };
@@ -130,12 +130,20 @@ impl Summaries {
         }
         bytes.truncate(len);
         let gap = Gap { lane: lane::from_byte(lane_byte).ok_or(Malformed)?, from, to, len };
-        let mut places = Vec::new();
+        if to > OFFSET_MAX {
+            return Err(Malformed);
+        }
+        let (mut places, mut next) = (Vec::new(), from);
         let mut rest = bytes.get(HEADER_BYTES..).ok_or(Malformed)?;
         for _ in 0..count {
             let mut take = Take(rest);
             let offset = take.u64()?;
             rest = take.0;
+            let is_next = (next..to).contains(&offset);
+            next = offset.saturating_add(1);
+            if !is_next {
+                return Err(Malformed);
+            }
             places.push((offset, len - rest.len()));
             record::decode(Position { lane: gap.lane, offset }, &mut rest)?;
         }

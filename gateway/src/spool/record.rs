@@ -13,6 +13,10 @@ use tidegate_protocol::{DEVICE_ID_LEN_MAX, Lane};
 /// Number of a record in its lane, from 0, never reused.
 pub type Offset = u64;
 
+/// The largest offset that is believed to be one: a thousand million records a second for a century do not get there,
+/// and what is counted from it does not overflow.
+pub(super) const OFFSET_MAX: Offset = 1 << 62;
+
 /// User properties in one record.
 pub const USER_PROPERTIES_MAX: usize = 64;
 
@@ -277,7 +281,11 @@ pub(super) fn decode<'a>(position: Position, bytes: &mut &'a [u8]) -> Result<Rec
     let properties = usize::from(u16::from_le_bytes(take.array()?));
     let (ts_gw, mono_gw) = (take.u64()?, take.u64()?);
     let boot_gw = u32::from_le_bytes(take.array()?);
-    if properties > USER_PROPERTIES_MAX {
+    let is_writable = properties <= USER_PROPERTIES_MAX
+        && usize::from(device_len) <= DEVICE_ID_LEN_MAX
+        && (content_type_len == 0 || flags & FLAG_CONTENT_TYPE != 0)
+        && flags >> QOS_SHIFT <= 2;
+    if !is_writable {
         return Err(Malformed);
     }
     let uid = if flags & FLAG_UID == 0 {

@@ -5,7 +5,11 @@
 //! are written afresh, the same bytes in the same place, and synced before they are trusted: after a failed sync the
 //! page cache may show what the disk does not have.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+};
 
 use tidegate_protocol::Lane;
 
@@ -19,7 +23,8 @@ use super::{
     salvage,
     scan::{Found, Scan},
     segment::{
-        BLOCK, BLOCK_BYTES, Extent, LogPlace, SegmentHeader, epoch_count, footer_from_block, footer_to_block,
+        BLOCK, BLOCK_BYTES, Epoch, Extent, LogPlace, SegmentHeader, epoch_count, footer_from_block,
+        footer_to_block,
     },
     storage::{AlignedBuffer, Storage, StorageFile},
     writer::{Tail, seal},
@@ -27,6 +32,9 @@ use super::{
 
 /// Bytes at the end of a log that are written afresh, in whole commits; one commit at least.
 const AFRESH_BYTES_MAX: u64 = 1 << 20;
+
+/// What the names of segment files end in.
+const SEGMENT_SUFFIX: &str = ".segment";
 
 /// A cursor that is further than this past the end of its lane is damaged, whatever its checksum says.
 const CURSOR_AHEAD_MAX: u64 = 1 << 40;
@@ -101,12 +109,14 @@ impl Recovery<'_> {
     /// Sorts the files into segments in use and those made ready, which get a new epoch.
     fn read_headers(&mut self) -> io::Result<Vec<Candidate>> {
         let (mut candidates, mut blanks) = (Vec::new(), Vec::new());
-        for name in self.storage.list("")? {
-            let Some(number) = name.strip_suffix(".segment") else { continue };
+        let names = self.storage.list("")?;
+        let owners = self.owners(&names)?;
+        for name in names {
+            let Some(number) = name.strip_suffix(SEGMENT_SUFFIX) else { continue };
             if let Ok(number) = number.parse::<u64>() {
                 self.catalog.file_number = self.catalog.file_number.max(number.saturating_add(1));
             }
-            let Some(mut header) = self.read_header(&name)? else { continue };
+            let Some(mut header) = self.read_header(&name, &owners)? else { continue };
             self.catalog.epoch_count = self.catalog.epoch_count.max(epoch_count(header.epoch) + 1);
             let len = self.storage.open(&name, false)?.len()?;
             match header.log {
@@ -130,15 +140,43 @@ impl Recovery<'_> {
         Ok(candidates)
     }
 
-    /// The header of a segment file; where it is damaged, what its commits say. A file that was being made is removed.
-    fn read_header(&mut self, name: &str) -> io::Result<Option<SegmentHeader>> {
+    /// Which file each epoch belongs to. Where several headers name one epoch, a block or a file has got to where it
+    /// does not belong; the epoch is that of the file with the most of its records.
+    fn owners(&self, names: &[String]) -> io::Result<HashMap<Epoch, String>> {
+        let mut owners: HashMap<Epoch, String> = HashMap::new();
+        let mut block = vec![0; BLOCK_BYTES];
+        for name in names.iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
+            let file = self.storage.open(name, false)?;
+            let read = file.read_at(&mut block, 0)?;
+            let header = SegmentHeader::from_block(block.get(..read).unwrap_or_default());
+            let Ok(SegmentHeader { epoch, .. }) = header else { continue };
+            if let Some(other) = owners.get(&epoch) {
+                let other = self.storage.open(other, false)?;
+                if salvage::end(&*other, epoch)? >= salvage::end(&*file, epoch)? {
+                    continue;
+                }
+            }
+            owners.insert(epoch, name.clone());
+        }
+        Ok(owners)
+    }
+
+    /// The header of a segment file; where it is damaged or another file's, what its commits say. A file that was being
+    /// made is removed.
+    fn read_header(
+        &mut self,
+        name: &str,
+        owners: &HashMap<Epoch, String>,
+    ) -> io::Result<Option<SegmentHeader>> {
         let file = self.storage.open(name, false)?;
         let mut block = vec![0; BLOCK_BYTES];
         let read = file.read_at(&mut block, 0)?;
-        if let Ok(header) = SegmentHeader::from_block(&block) {
+        if let Ok(header) = SegmentHeader::from_block(&block)
+            && owners.get(&header.epoch).is_some_and(|owner| owner == name)
+        {
             return Ok(Some(header));
         }
-        let salvaged = salvage::header(&*file)?;
+        let salvaged = salvage::header(&*file, |epoch| owners.contains_key(&epoch))?;
         if read == BLOCK_BYTES && block.iter().all(|byte| *byte == 0) && salvaged.is_none()
             || read < BLOCK_BYTES
         {

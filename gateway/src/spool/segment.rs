@@ -9,7 +9,7 @@ use tidegate_protocol::Lane;
 
 use super::{
     lane,
-    record::{Malformed, Offset, Take, put},
+    record::{Malformed, OFFSET_MAX, Offset, Take, put},
 };
 
 /// Bytes of a block: everything is written in whole blocks at block boundaries.
@@ -112,6 +112,9 @@ impl SegmentHeader {
             0 => None,
             _ => Some(LogPlace { lane: lane::from_byte(lane_byte).ok_or(Malformed)?, base }),
         };
+        if bytes < 2 * BLOCK || !bytes.is_multiple_of(BLOCK) || base > OFFSET_MAX {
+            return Err(Malformed);
+        }
         Ok(Self { bytes, epoch, log })
     }
 }
@@ -143,7 +146,7 @@ pub(super) fn footer_from_block(epoch: Epoch, block: &[u8]) -> Result<Extent, Ma
     if take.array()? != FOOTER_MAGIC || take.u64()? != epoch {
         return Err(Malformed);
     }
-    Ok(Extent {
+    let extent = Extent {
         end: take.u64()?,
         position: take.u64()?,
         commits: u32::try_from(take.u64()?).map_err(|_| Malformed)?,
@@ -152,7 +155,14 @@ pub(super) fn footer_from_block(epoch: Epoch, block: &[u8]) -> Result<Extent, Ma
         rejects_bytes: take.u64()?,
         ts_min: take.u64()?,
         ts_max: take.u64()?,
-    })
+    };
+    let is_possible = extent.end <= OFFSET_MAX
+        && extent.position >= BLOCK
+        && extent.position.is_multiple_of(BLOCK)
+        && extent.records <= extent.end
+        && extent.rejects <= extent.records
+        && extent.rejects_bytes <= extent.position;
+    if is_possible { Ok(extent) } else { Err(Malformed) }
 }
 
 /// Puts the CRC-32C of the first `len` bytes behind them.
