@@ -2,11 +2,10 @@
 
 use std::{
     ffi::OsStr,
-    fs,
     os::unix::fs::symlink,
     process::Command,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tidegate_tests::{
@@ -193,42 +192,4 @@ fn a_disk_that_turns_read_only() {
     recovered.take_over(&after.path().join("try"), gateway.port);
     recovered.run();
     assert_eq!(missing_at_last(&acknowledged, &recovered.out()), 0);
-}
-
-#[test]
-fn damage_in_the_middle_is_set_aside_and_said() {
-    let mut gateway = Gateway::start();
-    let load = Load::start(gateway.port, &logins(&gateway, 2), &Acknowledged::new());
-    thread::sleep(Duration::from_secs(1));
-    let acknowledged = load.stop();
-    assert_eq!(missing_at_last(&acknowledged, &gateway.out()), 0);
-    assert!(gateway.stop().success());
-    let spool = gateway.dir.join("spool");
-    let mut damaged = 0;
-    for file in files(&spool) {
-        let mut bytes = fs::read(&file).expect("a segment");
-        // A commit that others follow: behind the header, well before the end of what is written.
-        if bytes.len() > 1 << 20 && bytes[64 * 1024..128 * 1024].iter().any(|byte| *byte != 0) {
-            bytes[20 * 1024..20 * 1024 + 64].fill(0xa5);
-            fs::write(&file, bytes).expect("the segment can be written");
-            damaged += 1;
-        }
-    }
-    assert!(damaged > 0, "no segment with enough in it under {}", spool.display());
-    let verified = run(Command::new(tidegate()).args(["spool", "verify"]).arg(&spool));
-    assert_eq!(verified.status.code(), Some(65), "{verified:?}");
-    let begin = Instant::now();
-    gateway.run();
-    assert!(begin.elapsed() < Duration::from_secs(10));
-    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
-    assert_eq!(client.publish_and_wait("telemetry", READING, 1), 0, "it starts anyway");
-}
-
-fn files(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).expect("the folder is there") {
-        let path = entry.expect("it can be read").path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
 }
