@@ -90,10 +90,12 @@ Examples:
   tidegate spool inspect data
   tidegate spool verify data             exit 0 only when no record is damaged";
 
+#[cfg(feature = "demo")]
 pub(super) const DEMO: &str = "\
 Starts a gateway in a fresh folder and virtual sensors that send to it over MQTT; shows a live table, readings over \
 35 °C marked. At the end, or on Ctrl-C, it audits what the output got against what was acknowledged and prints \
 `lost 0, duplicated 0, out of order 0`.";
+#[cfg(feature = "demo")]
 pub(super) const DEMO_AFTER: &str = "\
 Examples:
   tidegate demo
