@@ -5,14 +5,27 @@ use std::{fs, path::Path};
 type Target = fn(&[u8]);
 
 const TARGETS: &[(&str, Target)] = &[
+    ("configuration", configuration),
     ("mqtt_session", tidegate::session::mqtt::fuzz::exercise),
     ("payloads", payloads),
-    ("spool_commit", tidegate::spool::fuzz::exercise_commit),
-    ("spool_record", tidegate::spool::fuzz::exercise_record),
+    ("routes", routes),
+    ("spool_commit", tidegate::spool::fuzz::exercise),
 ];
+
+fn configuration(input: &[u8]) {
+    if let Ok(text) = str::from_utf8(input) {
+        tidegate::config::fuzz::exercise(text);
+    }
+}
 
 fn payloads(input: &[u8]) {
     if let Err(broken) = tidegate::normalise::invariants::check_bytes(input) {
+        panic!("{broken}");
+    }
+}
+
+fn routes(input: &[u8]) {
+    if let Err(broken) = tidegate::normalise::invariants::check_routes(input) {
         panic!("{broken}");
     }
 }

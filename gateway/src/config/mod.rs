@@ -12,6 +12,8 @@ mod document;
 mod error;
 mod example;
 mod find;
+#[doc(hidden)]
+pub mod fuzz;
 mod listen;
 mod output;
 mod secrets;

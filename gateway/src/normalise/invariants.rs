@@ -41,6 +41,20 @@ pub fn check_bytes(data: &[u8]) -> Result<(), String> {
     routes(payload).map_or(Ok(()), |routes| check(&routes, &input))
 }
 
+/// Reads routes, a topic and a payload out of any bytes, separated by the first two zeros, and checks what the routes
+/// make of the payload.
+///
+/// # Errors
+/// What does not hold. Routes that cannot be are none of it.
+pub fn check_routes(data: &[u8]) -> Result<(), String> {
+    let mut fields = data.splitn(3, |b| *b == 0);
+    let Ok(routes) = routes(fields.next().unwrap_or_default()) else { return Ok(()) };
+    let topic = fields.next().and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
+    let payload = fields.next().unwrap_or_default();
+    let device = DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?;
+    check(&routes, &Input { device: &device, topic, payload, content_type: None })
+}
+
 /// Compiles routes written as a JSON array.
 ///
 /// # Errors

@@ -1,3 +1,7 @@
+//! Any bytes, as one MQTT connection.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tidegate::session::mqtt::fuzz::exercise(input));
+use libfuzzer_sys::fuzz_target;
+use tidegate::session::mqtt::fuzz::exercise;
+
+fuzz_target!(|data: &[u8]| exercise(data));

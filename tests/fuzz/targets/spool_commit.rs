@@ -1,3 +1,7 @@
+//! Any bytes, as a record, as a commit, or as what has happened to the files of a spool.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tidegate::spool::fuzz::exercise_commit(input));
+use libfuzzer_sys::fuzz_target;
+use tidegate::spool::fuzz::exercise;
+
+fuzz_target!(|data: &[u8]| exercise(data));
