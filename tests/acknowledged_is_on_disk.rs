@@ -137,7 +137,11 @@ fn recover(gateway: &Gateway, disk: &Path, acknowledged: &Acknowledged) -> Found
     let verified = run(Command::new(tidegate()).args(["spool", "verify"]).arg(&left));
     let verify = verified.status.code();
     if verify != Some(0) {
-        println!("{}{}", String::from_utf8_lossy(&verified.stdout), String::from_utf8_lossy(&verified.stderr));
+        println!(
+            "{}{}",
+            String::from_utf8_lossy(&verified.stdout),
+            String::from_utf8_lossy(&verified.stderr)
+        );
     }
     if recovered.try_run().is_err() {
         return Found { lost: everything, verify };

@@ -35,8 +35,7 @@ fn a_thousand_sensors_are_all_acknowledged() {
     let words = ["--interval", "1s", "--duration", "20s", "--seed", "7"];
     let report = Simulator::start(&gateway, 1000, &words).finish(Duration::from_secs(150));
     print_sync_times("after");
-    let [p50, p99, p999] =
-        ["p50", "p99", "p999"].map(|name| report.number(&format!("latency_ms.{name}")));
+    let [p50, p99, p999] = ["p50", "p99", "p999"].map(|name| report.number(&format!("latency_ms.{name}")));
     println!("1000 sensors, a reading a second each: p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms");
     report.assert_nothing_lost();
     assert_eq!(report.number("acknowledged"), report.number("sent"));

@@ -77,9 +77,7 @@ impl Stopped {
         let payload = br#"{"boot":9,"seq":1,"values":{"temperature":23.4}}"#;
         assert_eq!(client.publish_and_wait("telemetry", payload, 1), 0);
         let out = self.gateway.out();
-        eventually("what is published is delivered", || {
-            delivered(&out).contains_key(DEVICE).then_some(())
-        });
+        eventually("what is published is delivered", || delivered(&out).contains_key(DEVICE).then_some(()));
     }
 
     /// `spool verify --json`, and whether it found the spool sound.
@@ -96,7 +94,8 @@ impl Stopped {
     fn tail(&self) -> (PathBuf, usize) {
         let (found, _) = self.verify();
         let segments = found["segments"].as_array().expect("a list");
-        let open = segments.iter().find(|segment| segment["lane"] == "telemetry" && segment["sealed"] == false);
+        let open =
+            segments.iter().find(|segment| segment["lane"] == "telemetry" && segment["sealed"] == false);
         let open = open.unwrap_or_else(|| panic!("no open segment: {found}"));
         let bytes = open["bytes"].as_u64().and_then(|bytes| usize::try_from(bytes).ok()).expect("a number");
         (self.spool().join(open["name"].as_str().expect("a name")), BLOCK_BYTES + bytes)

@@ -1,12 +1,6 @@
 //! Errors of the disk: the process ends with exit 74 and nothing acknowledged is lost; no room: it refuses and lives.
 
-use std::{
-    ffi::OsStr,
-    os::unix::fs::symlink,
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{ffi::OsStr, os::unix::fs::symlink, process::Command, thread, time::Duration};
 
 use tidegate_tests::{
     Acknowledged, Client, Gateway, Load, Login, LoopDisk, Publish, SmallDisk, Version, delivered,

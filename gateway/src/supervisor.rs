@@ -195,10 +195,15 @@ impl Gateway {
             Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
         let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes) });
         let listen = config.mqtt_address();
-        let shared =
-            Arc::new(Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone()));
-        let workers = Workers::start(&shared, config.threads().get().into())
-            .map_err(|source| StartError::Listen { address: listen, source })?;
+        let shared = Arc::new(Shared::new(
+            listener_config(config),
+            pipeline,
+            registry.clone(),
+            clock.clone(),
+            config.threads().get().into(),
+        ));
+        let workers =
+            Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
         let services = control::Services {
             shared,
             routes: Arc::clone(&routes),
@@ -351,6 +356,7 @@ fn listener_config(config: &Config) -> listener::Config {
         listen: config.mqtt_address(),
         limits: Arc::new(config.mqtt.limits.clone()),
         connections_max: config.mqtt.connections_max,
+        sessions_per_login_max: config.mqtt.sessions_per_login_max,
         unauthenticated_max: config.mqtt.unauthenticated_max,
         anonymous: config.anonymous,
     }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     connection::Connection,
+    directory::{Place, Unclaimed},
     worker::{Request, Worker},
 };
 use crate::{
@@ -86,6 +87,19 @@ fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
     worker.shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn claim(worker: &Worker, client_id: &str, login: &Login, place: Place) -> Result<Option<Place>, Refusal> {
+    let shared = &worker.shared;
+    let sessions_max = shared.config.sessions_per_login_max;
+    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| {
+        let (reason, refusal) = match unclaimed {
+            Unclaimed::HeldByAnother => ("another login holds the client id", Refusal::ClientIdInvalid),
+            Unclaimed::TooMany => ("the login has as many sessions as it may", Refusal::QuotaExceeded),
+        };
+        shared.registry.note_refused(&login.user, reason, shared.clock.wall_ms());
+        refusal
+    })
+}
+
 /// Claims the client id for an authenticated client, and waits for the session that held it before.
 async fn come_in(
     worker: &Rc<Worker>,
@@ -103,8 +117,7 @@ async fn come_in(
     let client_id = assigned.as_ref().unwrap_or(&connect.client_id);
     let place = worker.place(connection);
     let shared = &worker.shared;
-    let before =
-        shared.directory.claim(client_id, &login.user, place).map_err(|_| Refusal::ClientIdInvalid)?;
+    let before = claim(worker, client_id, &login, place)?;
     *connection.client_id.borrow_mut() = Some(Box::from(&**client_id));
     shared.registry.note_seen(&login.device, shared.clock.wall_ms());
     *connection.login.borrow_mut() = Some(login.clone());
@@ -117,8 +130,10 @@ async fn come_in(
             let request = Request::TakeOver { connection: before.connection, settled };
             peer.send(request).await.map_err(|_| Refusal::Unavailable)?;
         }
+        connection.is_coming_in.set(true);
         // Whether it settled, ended or took too long: what it stored is in the spool, in order.
         let _settled = tokio::time::timeout(TAKEOVER_MAX, settling).await.is_ok();
+        connection.is_coming_in.set(false);
     }
     // A change of the registry may have come between.
     if !shared.registry.is_current(&login) {

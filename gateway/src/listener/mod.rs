@@ -6,6 +6,8 @@
 
 mod worker;
 
+mod counters;
+
 mod mqtt;
 
 mod connection;
