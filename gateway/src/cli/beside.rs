@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use super::{
-    Begin, ConfigArgs, DeviceCommandArgs, Error, ReplayArgs, StatusArgs, TailArgs,
+    Begin, ConfigArgs, DeviceCommandArgs, Error, ReplayArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     device::{self, DeviceCliError},
     print,
     when::timestamp,
@@ -109,6 +109,20 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let request = ReplayRequest { output: args.output.clone(), from_ms, to_ms };
     let Answer::Replayed(records) = client.ask(&Request::Replay(request))? else { return Err(unexpected()) };
     print::line(format_args!("{records} records delivered to {} again", args.output))?;
+    Ok(())
+}
+
+/// `tidegate spool forget`
+///
+/// # Errors
+/// [`Error::Unavailable`] when no gateway runs; [`Error::Failed`] when the output is configured.
+pub(super) fn forget(args: &SpoolForgetArgs) -> Result<(), Error> {
+    let config = load(&args.config)?;
+    let mut client = Client::connect(&config.control_path())?;
+    let Answer::Forgotten = client.ask(&Request::Forget(args.output.clone()))? else {
+        return Err(unexpected());
+    };
+    print::line(format_args!("{} holds back nothing any more", args.output))?;
     Ok(())
 }
 

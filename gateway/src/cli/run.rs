@@ -26,6 +26,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let config = Config::load(&found.path, overrides)?;
     let log = logging::start(config.log, args.log.log_level, args.log.log_format)?;
     raise_file_limit();
+    close_to_others();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -56,6 +57,11 @@ pub(super) fn start_error(error: StartError) -> Error {
         }
         _ => Error::Failed(error.to_string()),
     }
+}
+
+/// What the gateway writes is its owner's alone.
+pub(super) fn close_to_others() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 /// Each connection takes a file descriptor: the soft limit is raised to what the system allows.
