@@ -150,6 +150,13 @@ impl Registry {
         self.inner.snapshot.load().holds(login)
     }
 
+    /// Whether there is a login named `name`, whatever its role and whether it is let in or not. For whoever
+    /// refuses a client id that is another login's name. No lock.
+    #[must_use]
+    pub fn is_login(&self, name: &str) -> bool {
+        self.inner.snapshot.load().get(name).is_some()
+    }
+
     /// Whether `device` has a login of its own that is disabled: then nobody publishes on its behalf either.
     /// For whoever is given a [`super::Publish`] whose device is not the login's own.
     #[must_use]

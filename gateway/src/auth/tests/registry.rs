@@ -191,6 +191,21 @@ fn a_disabled_device_is_told_from_an_unknown_one() {
 }
 
 #[test]
+fn every_login_holds_its_name_until_it_is_removed() {
+    let fixture = Fixture::new();
+    fixture.add("sensor_1");
+    let reader = NewDevice { role: Role::Application, subscribe: filters(&["#"]), ..device("reader") };
+    fixture.registry.add(reader, WALL_MS).unwrap();
+    fixture.registry.add(group("fleet", "fleet_"), WALL_MS).unwrap();
+    fixture.registry.disable(&["sensor_1".to_owned()]).unwrap();
+    assert!(["sensor_1", "reader", "fleet"].iter().all(|name| fixture.registry.is_login(name)));
+    let others = ["", "sensor_2", "fleet_1", "SENSOR_1", &"x".repeat(70_000)];
+    assert!(!others.iter().any(|name| fixture.registry.is_login(name)));
+    fixture.registry.remove(&["sensor_1".to_owned()]).unwrap();
+    assert!(!fixture.registry.is_login("sensor_1"));
+}
+
+#[test]
 fn boots_are_counted() {
     let fixture = Fixture::new();
     assert_eq!(fixture.registry.begin_boot(), Ok(1));
