@@ -25,7 +25,7 @@ use crate::{
     auth::{self, Registry},
     bridge::Bridge,
     cli::when::timestamp,
-    clock::Clock,
+    clock::{Clock, wall_ms},
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
     listener::{self, Shared, Workers},
@@ -270,6 +270,8 @@ impl Gateway {
                 _ = hangup.recv() => self.reload(),
                 _ = flush.tick() => {
                     self.flush_registry().await;
+                    // Delivered records are given up after `keep` on an idle gateway too.
+                    self.spool.note_time(wall_ms());
                     if self.failure().is_some() {
                         break;
                     }

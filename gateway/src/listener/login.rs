@@ -89,14 +89,18 @@ fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
 
 fn claim(worker: &Worker, client_id: &str, login: &Login, place: Place) -> Result<Option<Place>, Refusal> {
     let shared = &worker.shared;
-    let sessions_max = shared.config.sessions_per_login_max;
-    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| {
-        let (reason, refusal) = match unclaimed {
-            Unclaimed::HeldByAnother => ("another login holds the client id", Refusal::ClientIdInvalid),
-            Unclaimed::TooMany => ("the login has as many sessions as it may", Refusal::QuotaExceeded),
-        };
+    let refuse = |reason, refusal| {
         shared.registry.note_refused(&login.user, reason, shared.clock.wall_ms());
         refusal
+    };
+    // Client ids are mostly user names: nobody may sit on another login's.
+    if *client_id != *login.user && shared.registry.is_login(client_id) {
+        return Err(refuse("the client id is another login's name", Refusal::ClientIdInvalid));
+    }
+    let sessions_max = shared.config.sessions_per_login_max;
+    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| match unclaimed {
+        Unclaimed::HeldByAnother => refuse("another login holds the client id", Refusal::ClientIdInvalid),
+        Unclaimed::TooMany => refuse("the login has as many sessions as it may", Refusal::QuotaExceeded),
     })
 }
 
