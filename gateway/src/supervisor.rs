@@ -222,10 +222,8 @@ impl Gateway {
             clock.clone(),
             config.threads().get().into(),
         ));
-        let workers =
-            Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
         let services = control::Services {
-            shared,
+            shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
             reloader: Arc::clone(&reloader),
@@ -233,6 +231,9 @@ impl Gateway {
         };
         let control =
             control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        // Last: whoever sees the port open can ask the control socket.
+        let workers =
+            Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
         tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
         Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
     }

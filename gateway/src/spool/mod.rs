@@ -24,6 +24,8 @@ mod recent;
 
 mod scan;
 
+mod lost;
+
 mod reader;
 
 mod cursor;
