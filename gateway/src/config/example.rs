@@ -26,8 +26,7 @@ pub(crate) fn text(example: &Example) -> String {
     let Example { data, mqtt_port, coap_port, http_port } = example;
     format!(
         r#"# Tidegate. Every key with its default: what is left out means the same.
-# `tidegate check -c FILE` reads it as the gateway will. A running gateway takes changes of
-# routes and of the log level on SIGHUP, the rest at the next start.
+# `tidegate check -c FILE` reads it. Changes count: routes and the log level on SIGHUP, the rest at the next start.
 
 # Folder of everything the gateway writes, starting at this file's folder.
 data = "{data}"
