@@ -9,21 +9,25 @@ use super::{
     when::timestamp,
 };
 use crate::{
-    auth::{self, DeviceAnswer, DeviceCommand, Registry},
+    auth::{self, DeviceAnswer, DeviceCommand, DeviceError, Registry},
     clock::wall_ms,
-    config::{self, Config, Overrides},
+    config::{self, Config},
     control::{Answer, Client, ClientError, ReplayRequest, Request, Shown, TailRequest},
 };
 
+/// The configuration as far as these commands need it: `data` as the file says it, all else the default.
 fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let path = config::find(args.config.as_deref(), Path::new(""))?;
-    Ok(Config::load(&path, Overrides::default())?)
+    Ok(Config { data: Config::data_folder(&path)?, ..Config::default() })
 }
 
 impl From<ClientError> for Error {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::NotRunning(_) => Self::Unavailable(error.to_string()),
+            ClientError::Io(source) if source.kind() == io::ErrorKind::PermissionDenied => Self::Failed(
+                "the gateway's control socket is its owner's: run it as the gateway's owner".to_owned(),
+            ),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -134,7 +138,7 @@ enum AskError {
     #[error(transparent)]
     Open(#[from] auth::OpenError),
     #[error(transparent)]
-    Device(#[from] auth::DeviceError),
+    Device(#[from] DeviceError),
     #[error("the running gateway answered something else; is it another version?")]
     Unexpected,
 }
@@ -154,10 +158,12 @@ pub(super) fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
         way.take(command)
     };
     device::run(&args.command, executor, &mut print::out()).map_err(|error| match error {
-        DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
-            Error::Output(source)
+        DeviceCliError::Registry(AskError::Open(error)) => error.into(),
+        DeviceCliError::Registry(AskError::Client(error)) => error.into(),
+        DeviceCliError::Registry(AskError::Device(DeviceError::Store(error))) => {
+            Error::Disk(error.to_string())
         }
-        error => Error::Failed(error.to_string()),
+        error => error.into(),
     })
 }
 

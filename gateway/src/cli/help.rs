@@ -30,7 +30,7 @@ Runs the gateway until SIGTERM or Ctrl-C, then drains: it stops accepting, settl
 
 Without -c it takes ./tidegate.toml, else /etc/tidegate/tidegate.toml; when there is neither, it makes ./tidegate.toml \
 and says so. Listeners are on loopback unless --lan or `lan = true` lets other machines in. SIGHUP reads the \
-configuration again; a wrong one is reported and the old one stays.";
+configuration again and takes its routes and log level; a wrong one is reported and the old one stays.";
 pub(super) const RUN_AFTER: &str = "\
 Examples:
   tidegate run -c tidegate.toml
