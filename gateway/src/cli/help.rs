@@ -58,8 +58,8 @@ Examples:
   tidegate device disable sensor_1";
 
 pub(super) const TAIL: &str = "\
-Shows durable records as they come in: offset, device, protocol, values. It holds nothing back: closing it costs no \
-reading. With a running gateway it asks the gateway; records that are on disk only are read from there.";
+Shows durable records as they come in: offset, device, protocol, values. It asks the running gateway and holds nothing \
+back: closing it costs no reading. With --from it begins in the past, as far as the spool reaches.";
 pub(super) const TAIL_AFTER: &str = "\
 Examples:
   tidegate tail

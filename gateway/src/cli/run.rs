@@ -55,6 +55,7 @@ pub(super) fn start_error(error: StartError) -> Error {
         StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) | StartError::Output { .. } => {
             Error::Disk(error.to_string())
         }
+        StartError::Registry(error) => error.into(),
         _ => Error::Failed(error.to_string()),
     }
 }

@@ -69,7 +69,9 @@ async fn authenticate(
         self::throttle(worker).forgive_one(address, now_ms);
         return Ok(login);
     }
-    shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
+    let user = user.unwrap_or_default();
+    let cause = shared.registry.refusal_cause(user, &connect.client_id);
+    shared.registry.note_refused(user, cause, shared.clock.wall_ms());
     let may_go_on = throttle(worker).note_failure(address, now_ms);
     Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
 }
