@@ -107,9 +107,6 @@ impl Pipeline {
 
     fn try_accept(&self, login: &Login, publish: &Publish<'_>) -> Result<Position, Refusal> {
         let granted = login.may_publish(publish.topic)?;
-        if granted.device != login.device && self.registry.is_disabled(&granted.device) {
-            return Err(Denied::Foreign.into());
-        }
         let input = Input {
             device: &granted.device,
             topic: publish.topic,
@@ -120,6 +117,9 @@ impl Pipeline {
         let message = routes.normalise(&input)?;
         if message.device != granted.device && login.role != Role::Client {
             // The route or the payload names another device, for which only a client may speak.
+            return Err(Denied::Foreign.into());
+        }
+        if message.device != login.device && self.registry.is_disabled(&message.device) {
             return Err(Denied::Foreign.into());
         }
         let mut envelope = self.envelope(&granted.device, publish);
@@ -184,6 +184,16 @@ impl Pipeline {
         self.counters.rejected.fetch_add(1, Ordering::Relaxed);
         let reason = format!("{reason} (topic {})", topic.escape_debug());
         self.registry.note_reject(&login.device, &reason, self.clock.wall_ms());
+    }
+
+    /// Counts a publish that nobody tries again, dropped for want of room. Refusals that are not for want of room were
+    /// counted when they were made.
+    pub fn note_shed(&self, login: &Login, topic: &str, refusal: &Refusal) {
+        if let Refusal::Unavailable(Unavailable::Busy) = refusal {
+            self.counters.shed.fetch_add(1, Ordering::Relaxed);
+            let reason = format!("{refusal} (topic {})", topic.escape_debug());
+            self.registry.note_reject(&login.device, &reason, self.clock.wall_ms());
+        }
     }
 
     fn note(&self, login: &Login, publish: &Publish<'_>, refusal: &Refusal) {

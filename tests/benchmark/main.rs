@@ -5,7 +5,6 @@
 //! and keeps nothing. Runs come in the order A B B A, so that a drift of the machine falls on both; a ratio is of
 //! the four runs of one such pair. Each run has a fresh server, and its CPU is counted until it is idle again.
 
-mod disk;
 mod load;
 mod server;
 
@@ -48,12 +47,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    disk::print_sync_times("before");
+    tidegate_tests::print_sync_times("before");
     let mut kept = true;
     for window in &options.windows {
         kept &= compare(&options, *window);
     }
-    disk::print_sync_times("after");
+    tidegate_tests::print_sync_times("after");
     if kept || !options.gate { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -12,6 +12,7 @@ mod mqtt;
 mod output;
 mod programs;
 mod simulator;
+mod sync_times;
 
 pub use disk::{LoopDisk, SmallDisk};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
@@ -21,6 +22,7 @@ pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_lengt
 pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
 pub use simulator::{Report, Simulator};
+pub use sync_times::print_sync_times;
 
 use std::{
     net::TcpListener,

@@ -22,9 +22,9 @@ use crate::{
 /// Bytes of records that one delivery takes.
 pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of records between two confirmations.
-const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a record is reckoned to take beside its payload.
-const RECORD_BYTES: usize = 64;
+pub(super) const RECORD_BYTES: usize = 64;
 /// Time between two confirmations.
 const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
@@ -67,12 +67,12 @@ impl Carrier {
         let committed = Arc::new(Notify::new());
         let wake = Arc::clone(&committed);
         self.spool.watermark().on_commit(Box::new(move || wake.notify_one()));
-        while !*stopping.borrow() {
-            let moved = self.carry().await;
+        while !is_stopping(&stopping) {
+            let moved = self.carry(&mut stopping).await;
             if moved > 0 {
                 // A stop or a replay must not wait for the end of a backlog.
                 if let Ok((replay, done)) = replays.try_recv() {
-                    self.replay(&replay, done).await;
+                    self.replay(&replay, done, &stopping).await;
                 }
                 if moved < FULL_ENOUGH {
                     tokio::time::sleep(GATHER).await;
@@ -83,7 +83,7 @@ impl Carrier {
                 () = committed.notified() => {}
                 () = tokio::time::sleep(IDLE) => {}
                 request = replays.recv() => if let Some((replay, done)) = request {
-                    self.replay(&replay, done).await;
+                    self.replay(&replay, done, &stopping).await;
                 },
                 _ = stopping.changed() => {}
             }
@@ -93,14 +93,15 @@ impl Carrier {
 
     async fn drain(&mut self) {
         let until_ms = self.clock.now_ms().saturating_add(DRAIN_MS_MAX);
-        while self.clock.now_ms() < until_ms && self.carry().await > 0 {}
+        // A failing output has had its tries: what it does not take is in the spool for the next start.
+        while self.clock.now_ms() < until_ms && self.try_carry().await.is_ok_and(|moved| moved > 0) {}
         if let Err(error) = self.confirm().await {
             tracing::warn!(output = %self.name, %error, "what was delivered last is delivered again at the next start");
         }
     }
 
     /// Delivers one batch, `event` first, and returns its records. A failing output is waited for.
-    async fn carry(&mut self) -> usize {
+    async fn carry(&mut self, stopping: &mut watch::Receiver<bool>) -> usize {
         match self.try_carry().await {
             Ok(moved) => {
                 if self.backoff.is_failing() {
@@ -117,7 +118,10 @@ impl Carrier {
                     self.note_trouble(&error.to_string());
                 }
                 let wait = self.backoff.next(random());
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stopping.changed() => {}
+                }
                 0
             }
         }
@@ -173,24 +177,28 @@ impl Carrier {
     }
 
     /// Has the output confirm what was delivered, and only then moves the cursor.
-    async fn confirm(&mut self) -> Result<(), OutputError> {
+    pub(super) async fn confirm(&mut self) -> Result<(), OutputError> {
         if self.unconfirmed.bytes == 0 {
             return Ok(());
         }
-        let confirmed = self.output.confirm().await;
+        self.confirm_output().await?;
         let done = std::mem::take(&mut self.unconfirmed);
-        if let Err(error) = confirmed {
-            // Whatever came after the last confirmation may be gone, although a later try may succeed.
-            self.readers = Lane::ALL.map(|lane| self.spool.reader(lane, self.cursor.get(lane)));
-            self.output.begin_anew().await?;
-            return Err(error);
-        }
         for (lane, end) in Lane::ALL.into_iter().zip(done.ends) {
             if let Some(end) = end {
                 self.cursor.advance(lane, end).map_err(OutputError::Cursor)?;
             }
         }
         Ok(())
+    }
+
+    /// Has the output confirm. When it cannot, whatever came after the last confirmation may be gone, although a later
+    /// try may succeed: all of it is delivered again.
+    pub(super) async fn confirm_output(&mut self) -> Result<(), OutputError> {
+        let Err(error) = self.output.confirm().await else { return Ok(()) };
+        self.unconfirmed = Unconfirmed::default();
+        self.readers = Lane::ALL.map(|lane| self.spool.reader(lane, self.cursor.get(lane)));
+        self.output.begin_anew().await?;
+        Err(error)
     }
 
     fn reader(&mut self, lane: Lane) -> &mut Reader {
@@ -204,6 +212,11 @@ impl Carrier {
     fn note_trouble(&self, trouble: &str) {
         trouble.clone_into(&mut self.counters.trouble.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// Whether the bridge is to end; it is too when nobody holds it any more.
+pub(super) fn is_stopping(stopping: &watch::Receiver<bool>) -> bool {
+    *stopping.borrow() || stopping.has_changed().is_err()
 }
 
 /// The records of a batch that concern an output, each with whose it is.

@@ -108,12 +108,17 @@ impl Bridge {
         self.thread.is_finished()
     }
 
+    /// Asks the bridge to stop, without waiting: several drain side by side.
+    pub fn ask_to_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Delivers what is in the spool, five seconds at most, confirms it and ends.
     ///
     /// # Errors
     /// The bridge's thread has panicked.
     pub fn drain(self) -> io::Result<()> {
-        self.stop.send_replace(true);
+        self.ask_to_stop();
         self.thread
             .join()
             .map_err(|_| io::Error::other(format!("the bridge to {} panicked", self.handle.name)))

@@ -1,7 +1,12 @@
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use super::carrier::{BATCH_BYTES_MAX, Carrier, items, records};
-use crate::{output::OutputError, spool::Lane};
+use super::carrier::{
+    BATCH_BYTES_MAX, Carrier, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, items, records,
+};
+use crate::{
+    output::OutputError,
+    spool::{Lane, Offset},
+};
 
 /// A past span that goes to the output again. The cursor does not move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,32 +22,63 @@ pub type Replayed = Result<u64, String>;
 
 impl Carrier {
     /// Delivers a span again, between two batches of the stream. Its records carry the uids they had.
-    pub(super) async fn replay(&mut self, replay: &Replay, done: oneshot::Sender<Replayed>) {
-        let outcome = self.try_replay(replay).await;
+    pub(super) async fn replay(
+        &mut self,
+        replay: &Replay,
+        done: oneshot::Sender<Replayed>,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let outcome = self.try_replay(replay, stopping).await;
         // Who asked may have gone.
         let _told = done.send(outcome.map_err(|error| error.to_string())).is_ok();
     }
 
-    async fn try_replay(&mut self, replay: &Replay) -> Result<u64, OutputError> {
+    async fn try_replay(
+        &mut self,
+        replay: &Replay,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<u64, OutputError> {
+        // What the stream has delivered and what the replay delivers are confirmed apart.
+        self.confirm().await?;
         let mut delivered: u64 = 0;
         for lane in Lane::ALL {
             let from = self.spool.offset_at(lane, replay.from_ms).map_err(OutputError::Spool)?;
             let to = self.spool.offset_at(lane, replay.to_ms).map_err(OutputError::Spool)?;
-            let mut reader = self.spool.reader(lane, from);
-            while reader.offset() < to {
-                let batch = reader.next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
-                if batch.is_empty() {
-                    break;
-                }
-                let routes = self.routes.load_full();
-                let mut records = records(&batch);
-                records.retain(|(record, _)| record.position.offset < to);
-                let again = items(&routes, &records);
-                self.output.deliver(&again, batch.lost()).await?;
-                delivered = delivered.saturating_add(again.len().try_into().unwrap_or(u64::MAX));
+            delivered = delivered.saturating_add(self.replay_lane(lane, from, to, stopping).await?);
+        }
+        self.confirm_output().await?;
+        Ok(delivered)
+    }
+
+    async fn replay_lane(
+        &mut self,
+        lane: Lane,
+        from: Offset,
+        to: Offset,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<u64, OutputError> {
+        let mut reader = self.spool.reader(lane, from);
+        let (mut delivered, mut unconfirmed_bytes) = (0_u64, 0_usize);
+        while reader.offset() < to {
+            if is_stopping(stopping) {
+                return Err(OutputError::Stopping);
+            }
+            let batch = reader.next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
+            if batch.is_empty() {
+                break;
+            }
+            let routes = self.routes.load_full();
+            let mut records = records(&batch);
+            records.retain(|(record, _)| record.position.offset < to);
+            self.output.deliver(&items(&routes, &records), batch.lost()).await?;
+            delivered = delivered.saturating_add(records.len().try_into().unwrap_or(u64::MAX));
+            let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len());
+            unconfirmed_bytes = unconfirmed_bytes.saturating_add(bytes.sum());
+            if unconfirmed_bytes >= UNCONFIRMED_BYTES_MAX {
+                self.confirm_output().await?;
+                unconfirmed_bytes = 0;
             }
         }
-        self.output.confirm().await?;
         Ok(delivered)
     }
 }

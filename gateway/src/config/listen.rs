@@ -23,6 +23,8 @@ pub struct MqttConfig {
     pub port: u16,
     /// Open connections at most; one more is closed at once. Each needs a file descriptor.
     pub connections_max: usize,
+    /// Sessions of one login, such as that of a group; one more is refused.
+    pub sessions_per_login_max: usize,
     /// Connections of a thread that have not logged in; one more ends the oldest of them.
     pub unauthenticated_max: usize,
     /// `[mqtt.limits]`
@@ -55,6 +57,7 @@ impl Default for MqttConfig {
             listen: None,
             port: MQTT_PORT,
             connections_max: 20_000,
+            sessions_per_login_max: 2_000,
             unauthenticated_max: 1_000,
             limits: Limits::default(),
         }

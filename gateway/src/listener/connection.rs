@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{io::Interest, net::TcpStream, sync::oneshot};
 
-use crate::{auth::Login, session::mqtt::Session};
+use crate::{auth::Login, clock::Millis, session::mqtt::Session};
 
 /// Bytes of answers that a peer may leave unread before its connection is closed.
 pub(crate) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
@@ -30,6 +30,10 @@ pub(crate) struct Connection {
     stream: TcpStream,
     /// What the kernel did not take yet. Empty, without an allocation, on a connection that keeps up.
     unsent: RefCell<Vec<u8>>,
+    /// The login is right, and the session that it takes over is not over yet.
+    pub(crate) is_coming_in: Cell<bool>,
+    /// When it was first seen closed with words left to send.
+    closed_ms: Cell<Option<Millis>>,
     woken: Cell<bool>,
     broken: Cell<bool>,
     waker: Cell<Option<Waker>>,
@@ -56,6 +60,8 @@ impl Connection {
             successor: RefCell::new(None),
             stream,
             unsent: RefCell::new(Vec::new()),
+            is_coming_in: Cell::new(false),
+            closed_ms: Cell::new(None),
             woken: Cell::new(false),
             broken: Cell::new(false),
             waker: Cell::new(None),
@@ -158,6 +164,15 @@ impl Connection {
                 self.break_off();
                 0
             }
+        }
+    }
+
+    /// The session is over and the peer does not take the last words: it gets `wait_ms` more.
+    pub(crate) fn note_closed(&self, now_ms: Millis, wait_ms: Millis) {
+        let since_ms = self.closed_ms.get().unwrap_or(now_ms);
+        self.closed_ms.set(Some(since_ms));
+        if now_ms.saturating_sub(since_ms) >= wait_ms {
+            self.break_off();
         }
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     connection::Connection,
+    directory::{Place, Unclaimed},
     worker::{Request, Worker},
 };
 use crate::{
@@ -68,7 +69,9 @@ async fn authenticate(
         self::throttle(worker).forgive_one(address, now_ms);
         return Ok(login);
     }
-    shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
+    let user = user.unwrap_or_default();
+    let cause = shared.registry.refusal_cause(user, &connect.client_id);
+    shared.registry.note_refused(user, cause, shared.clock.wall_ms());
     let may_go_on = throttle(worker).note_failure(address, now_ms);
     Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
 }
@@ -84,6 +87,23 @@ fn pay_for_check(worker: &Worker, address: IpAddr, now_ms: u64) -> bool {
 
 fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
     worker.shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn claim(worker: &Worker, client_id: &str, login: &Login, place: Place) -> Result<Option<Place>, Refusal> {
+    let shared = &worker.shared;
+    let refuse = |reason, refusal| {
+        shared.registry.note_refused(&login.user, reason, shared.clock.wall_ms());
+        refusal
+    };
+    // Client ids are mostly user names: nobody may sit on another login's.
+    if *client_id != *login.user && shared.registry.is_login(client_id) {
+        return Err(refuse("the client id is another login's name", Refusal::ClientIdInvalid));
+    }
+    let sessions_max = shared.config.sessions_per_login_max;
+    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| match unclaimed {
+        Unclaimed::HeldByAnother => refuse("another login holds the client id", Refusal::ClientIdInvalid),
+        Unclaimed::TooMany => refuse("the login has as many sessions as it may", Refusal::QuotaExceeded),
+    })
 }
 
 /// Claims the client id for an authenticated client, and waits for the session that held it before.
@@ -103,8 +123,7 @@ async fn come_in(
     let client_id = assigned.as_ref().unwrap_or(&connect.client_id);
     let place = worker.place(connection);
     let shared = &worker.shared;
-    let before =
-        shared.directory.claim(client_id, &login.user, place).map_err(|_| Refusal::ClientIdInvalid)?;
+    let before = claim(worker, client_id, &login, place)?;
     *connection.client_id.borrow_mut() = Some(Box::from(&**client_id));
     shared.registry.note_seen(&login.device, shared.clock.wall_ms());
     *connection.login.borrow_mut() = Some(login.clone());
@@ -117,8 +136,10 @@ async fn come_in(
             let request = Request::TakeOver { connection: before.connection, settled };
             peer.send(request).await.map_err(|_| Refusal::Unavailable)?;
         }
+        connection.is_coming_in.set(true);
         // Whether it settled, ended or took too long: what it stored is in the spool, in order.
         let _settled = tokio::time::timeout(TAKEOVER_MAX, settling).await.is_ok();
+        connection.is_coming_in.set(false);
     }
     // A change of the registry may have come between.
     if !shared.registry.is_current(&login) {

@@ -32,10 +32,21 @@ pub struct Config {
     pub limits: Arc<Limits>,
     /// Open connections at most; one more is closed at once.
     pub connections_max: usize,
+    /// Sessions of one login, such as that of a group.
+    pub sessions_per_login_max: usize,
     /// Connections of a worker that have not logged in; one more ends the oldest of them.
     pub unauthenticated_max: usize,
     /// Lets anybody on this machine in without a password.
     pub anonymous: bool,
+}
+
+/// Whether nobody else listens on `address`. A shared port would let another gateway of the same user in, and devices
+/// would land on either of them.
+///
+/// # Errors
+/// Somebody does, or the address is not this machine's.
+pub(crate) fn check_free(address: SocketAddr) -> io::Result<()> {
+    StdListener::bind(address).map(drop)
 }
 
 /// Opens a socket on `address` that shares its port with the other workers' sockets.
@@ -72,12 +83,12 @@ pub(crate) async fn accept_all(worker: Rc<Worker>, listener: TcpListener) {
 
 fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     let config = &worker.shared.config;
+    worker.make_room_before_login();
     if worker.shared.connections.load(Ordering::Relaxed) >= config.connections_max {
         worker.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%peer, "connections_max reached");
         return;
     }
-    worker.make_room_before_login();
     // Small answers must not wait for the peer's delayed TCP acknowledgements.
     // A peer that has vanished without a word is found by the kernel.
     let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE);
@@ -143,4 +154,6 @@ async fn read(worker: &Rc<Worker>, connection: &Rc<Connection>) {
             return;
         }
     }
+    // More is there; the others have their turn first.
+    tokio::task::yield_now().await;
 }

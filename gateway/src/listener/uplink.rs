@@ -59,8 +59,11 @@ async fn answer(worker: &Rc<Worker>, connection: &Rc<Connection>, uplink: Uplink
         Uplink::Publish(_) => {}
         Uplink::Will(will) => {
             let Some(login) = connection.login.borrow().clone() else { return };
-            // Nobody is left who could be told; the refusal is counted and kept.
-            let _stored = accept(worker, connection, &login, &will).is_ok();
+            match accept(worker, connection, &login, &will) {
+                Ok(_) => worker.note_appended(),
+                // Nobody is left who could be told or try again.
+                Err(refusal) => worker.shared.pipeline.note_shed(&login, &will.topic, &refusal),
+            }
         }
         Uplink::Refused(refused) => {
             let Some(login) = connection.login.borrow().clone() else { return };
@@ -91,7 +94,10 @@ fn store(worker: &Worker, connection: &Rc<Connection>, publish: &Publish, stored
             stored.note(position);
             Ok(position)
         }
-        Err(pipeline::Refusal::Unavailable(reason)) if waits(connection, reason) => {
+        Err(refusal @ pipeline::Refusal::Unavailable(reason)) if waits(connection, reason) => {
+            if !publish.receipt.is_owed() {
+                worker.shared.pipeline.note_shed(login, &publish.topic, &refusal);
+            }
             connection.session.borrow_mut().handle_busy(publish, worker.shared.clock.now_ms());
             worker.held.borrow_mut().push(Rc::clone(connection));
             return;

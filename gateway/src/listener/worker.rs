@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Config,
     connection::Connection,
+    counters::Counters,
     directory::{Directory, Place},
     downlink, mqtt,
 };
@@ -27,7 +28,7 @@ use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
     pipeline::Pipeline,
-    session::mqtt::{End, EndBy, Reason, SubscriberId, SubscriptionIndex},
+    session::mqtt::{SubscriberId, SubscriptionIndex},
     spool::{Durable, Lane, Offset, Reader},
 };
 
@@ -58,27 +59,14 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// What the listeners had to do about their clients.
     pub counters: Counters,
-}
-
-/// What the listeners had to do about their clients since the start.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Sessions ended because a client sent what is no MQTT or not allowed in it.
-    pub malformed: AtomicU64,
-    /// Sessions ended because a client was silent for too long.
-    pub timed_out: AtomicU64,
-    /// Refused logins.
-    pub logins_refused: AtomicU64,
-    /// Subscribers disconnected because they did not take their messages fast enough.
-    pub slow: AtomicU64,
-    /// Connections closed for want of room.
-    pub turned_away: AtomicU64,
+    /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
+    changed: Vec<Arc<Notify>>,
 }
 
 impl Shared {
-    /// Nothing connected.
+    /// Nothing connected, to be shared by so many `workers`.
     #[must_use]
-    pub fn new(config: Config, pipeline: Pipeline, registry: Registry, clock: Clock) -> Self {
+    pub fn new(config: Config, pipeline: Pipeline, registry: Registry, clock: Clock, workers: usize) -> Self {
         Self {
             config,
             pipeline,
@@ -88,6 +76,7 @@ impl Shared {
             clock,
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
+            changed: (0..workers).map(|_| Arc::default()).collect(),
         }
     }
 }
@@ -96,8 +85,6 @@ impl Shared {
 pub(crate) enum Request {
     /// Another connection has claimed the client id: end this one, and say when its receipts are settled.
     TakeOver { connection: u64, settled: oneshot::Sender<()> },
-    /// Rights have changed: close the sessions whose login is no more.
-    Revoke,
     /// Stop: no new connections, settle, say goodbye.
     Drain,
 }
@@ -110,13 +97,15 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Binds `config.listen` once for each of `count` threads and starts them.
+    /// Binds `config.listen` once for each thread and starts them.
     ///
     /// # Errors
     /// The address cannot be bound.
-    pub fn start(shared: &Arc<Shared>, count: usize) -> io::Result<Self> {
+    pub fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+        let count = shared.changed.len();
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX_MAX)).unzip();
         let mut address = shared.config.listen;
+        mqtt::check_free(address)?;
         let mut sockets = Vec::new();
         for _ in 0..count {
             let socket = mqtt::bind(address)?;
@@ -130,13 +119,8 @@ impl Workers {
             let run = move || Worker::run(index, shared, peers, socket, inbox);
             threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
         }
-        let asked = inboxes.clone();
-        shared.registry.on_change(Box::new(move || {
-            for inbox in &asked {
-                // A full inbox is looked at soon, and a look at it finds all changes.
-                let _delivered = inbox.try_send(Request::Revoke).is_ok();
-            }
-        }));
+        let changed: Vec<_> = shared.changed.iter().map(Arc::clone).collect();
+        shared.registry.on_change(Box::new(move || changed.iter().for_each(|changed| changed.notify_one())));
         Ok(Self { address, threads, inboxes })
     }
 
@@ -226,6 +210,7 @@ impl Worker {
             duties.spawn_local(Rc::clone(&worker).follow_commits());
             duties.spawn_local(Rc::clone(&worker).follow_turns());
             duties.spawn_local(Rc::clone(&worker).follow_deadlines());
+            duties.spawn_local(Rc::clone(&worker).follow_changes());
             tokio::select! {
                 () = Rc::clone(&worker).follow_inbox(inbox) => {}
                 // Without one of them nobody would be acknowledged: better to end, and be started again.
@@ -245,14 +230,11 @@ impl Worker {
         spool.watermark().on_commit(Box::new(move || wake.notify_one()));
         loop {
             committed.notified().await;
-            let durable = spool.watermark().durable();
-            self.settle(&durable);
-            for connection in self.held.take() {
-                connection.session.borrow_mut().handle_durable(&durable);
-                connection.wake();
-            }
+            self.settle(&spool.watermark().durable());
             while downlink::deliver(&self) {
                 tokio::task::yield_now().await;
+                // Acknowledgements do not wait for subscribers.
+                self.settle(&spool.watermark().durable());
             }
         }
     }
@@ -281,6 +263,16 @@ impl Worker {
                 settle_one(&connection, durable, &mut buffer);
             }
         }
+        drop(buffer);
+        for connection in self.held.take() {
+            connection.session.borrow_mut().handle_durable(durable);
+            connection.wake();
+        }
+    }
+
+    /// Something was appended that nobody waits for.
+    pub(crate) fn note_appended(&self) {
+        self.appended.notify_one();
     }
 
     /// Remembers that `connection` waits for `offset`.
@@ -304,6 +296,11 @@ impl Worker {
             tick.tick().await;
             let now_ms = self.shared.clock.now_ms();
             for connection in self.all() {
+                if connection.session.borrow().is_closed() && connection.has_unsent() {
+                    // It may take its last words a while longer, not for ever.
+                    connection.note_closed(now_ms, self.shared.config.limits.drain_ms_max);
+                    continue;
+                }
                 let due = connection.session.borrow().poll_timeout().is_some_and(|at_ms| at_ms <= now_ms);
                 if due {
                     connection.session.borrow_mut().handle_timeout(now_ms);
@@ -319,7 +316,6 @@ impl Worker {
         while let Some(request) = inbox.recv().await {
             match request {
                 Request::TakeOver { connection, settled } => self.take_over(connection, settled),
-                Request::Revoke => self.revoke(),
                 Request::Drain => return,
             }
         }
@@ -330,11 +326,22 @@ impl Worker {
         // Dropping `settled` tells the successor that nothing is left to wait for.
         let Some(connection) = self.connections.borrow().get(&id).cloned() else { return };
         connection.session.borrow_mut().handle_takeover(self.shared.clock.now_ms());
-        if connection.session.borrow().receipts_pending() > 0 {
+        // It may wait itself for the one before it: then `settled` is dropped with the connection, when that is over.
+        let is_coming_in = connection.login.borrow().is_some() && connection.is_coming_in.get();
+        if is_coming_in || connection.session.borrow().receipts_pending() > 0 {
             *connection.successor.borrow_mut() = Some(settled);
         }
         self.flush(&connection);
         connection.wake();
+    }
+
+    /// Closes the sessions of logins that were disabled, removed or changed, at once.
+    async fn follow_changes(self: Rc<Self>) {
+        let Some(changed) = self.shared.changed.get(self.index) else { return };
+        loop {
+            changed.notified().await;
+            self.revoke();
+        }
     }
 
     fn revoke(&self) {
@@ -388,34 +395,18 @@ impl Worker {
     /// silent ones does not shut out others.
     pub(crate) fn make_room_before_login(&self) {
         let connections = self.connections.borrow();
-        let before_login = || connections.values().filter(|connection| connection.login.borrow().is_none());
-        if self.unauthenticated.get() >= self.shared.config.unauthenticated_max
-            && let Some(oldest) = before_login().min_by_key(|connection| connection.id)
-        {
+        let before_login = || {
+            let waits =
+                |connection: &&Rc<Connection>| connection.login.borrow().is_none() && !connection.is_broken();
+            connections.values().filter(waits)
+        };
+        let config = &self.shared.config;
+        let is_full = self.unauthenticated.get() >= config.unauthenticated_max
+            || self.shared.connections.load(Ordering::Relaxed) >= config.connections_max;
+        if is_full && let Some(oldest) = before_login().min_by_key(|connection| connection.id) {
             self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
             oldest.break_off();
         }
-    }
-
-    fn count_end(&self, connection: &Connection) {
-        let counters = &self.shared.counters;
-        let Some(End { by: EndBy::Gateway, reason, .. }) = connection.session.borrow().end() else { return };
-        let counter = match reason {
-            Reason::ConnectTime | Reason::KeepAliveTimeout => &counters.timed_out,
-            Reason::Malformed
-            | Reason::ProtocolError
-            | Reason::UnsupportedVersion
-            | Reason::TopicInvalid
-            | Reason::FilterInvalid
-            | Reason::ReceiveMaxExceeded
-            | Reason::AliasInvalid
-            | Reason::TooLarge
-            | Reason::RetainNotSupported
-            | Reason::QosNotSupported
-            | Reason::SubscriptionIdNotSupported => &counters.malformed,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection has logged in.
@@ -442,10 +433,14 @@ impl Worker {
         if let Some(client_id) = connection.client_id.borrow_mut().take() {
             self.shared.directory.release(&client_id, self.place(connection));
         }
-        // Whoever still waits for this connection holds no socket open.
+        // The socket of a client that is owed acknowledgements stays open until they are written.
         self.held.borrow_mut().retain(|held| !Rc::ptr_eq(held, connection));
-        connection.hang_up();
-        self.count_end(connection);
+        if connection.is_broken() || connection.session.borrow().receipts_pending() == 0 {
+            connection.hang_up();
+        }
+        if let Some(end) = connection.session.borrow().end() {
+            self.shared.counters.count_end(&end);
+        }
         self.connections.borrow_mut().remove(&connection.id);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }

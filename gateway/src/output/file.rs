@@ -22,6 +22,8 @@ pub struct FileOutput {
     file: File,
     number: u64,
     size: u64,
+    /// The last write failed, and part of it may stand behind `size`.
+    is_torn: bool,
     lines: String,
 }
 
@@ -45,6 +47,7 @@ impl FileOutput {
             file,
             number,
             size,
+            is_torn: false,
             lines: String::new(),
         })
     }
@@ -61,10 +64,13 @@ impl FileOutput {
         for item in items {
             line::push(&mut self.lines, item);
         }
-        if let Err(error) = self.file.write_all(self.lines.as_bytes()) {
+        if self.is_torn {
             // Half a batch must not stay: the whole of it comes again.
             self.file.set_len(self.size)?;
-            self.file.seek(SeekFrom::End(0))?;
+            self.is_torn = false;
+        }
+        if let Err(error) = self.file.write_all(self.lines.as_bytes()) {
+            self.is_torn = true;
             return Err(error);
         }
         self.size = self.size.saturating_add(self.lines.len().try_into().unwrap_or(u64::MAX));
@@ -79,7 +85,13 @@ impl FileOutput {
     /// that succeeds: see [`FileOutput::begin_anew`].
     pub fn confirm(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        if self.size >= self.rotate_bytes { self.rotate() } else { Ok(()) }
+        if self.size >= self.rotate_bytes
+            && let Err(error) = self.rotate()
+        {
+            // What was delivered is safe where it is; the next confirmation tries again.
+            tracing::warn!(%error, "cannot begin a new file of the file output; the old one grows on");
+        }
+        Ok(())
     }
 
     /// Goes on in a new file, for what is delivered again after a failed confirmation.
@@ -95,10 +107,15 @@ impl FileOutput {
         self.file = open_numbered(&self.dir, number)?;
         self.number = number;
         self.size = 0;
+        self.is_torn = false;
         let numbers = numbers(&self.dir)?;
         let surplus = numbers.len().saturating_sub(self.files_max);
         for number in numbers.iter().take(surplus) {
-            fs::remove_file(path(&self.dir, *number))?;
+            match fs::remove_file(path(&self.dir, *number)) {
+                // Somebody who collects the files was faster.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         Ok(())
     }

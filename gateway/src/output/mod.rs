@@ -43,6 +43,9 @@ pub enum OutputError {
     /// The spool cannot be read.
     #[error("the spool cannot be read: {0}")]
     Spool(#[source] ReadError),
+    /// The gateway stops.
+    #[error("the gateway is stopping")]
+    Stopping,
     /// The cursor cannot be written.
     #[error("the cursor cannot be moved: {0}")]
     Cursor(#[source] CursorError),

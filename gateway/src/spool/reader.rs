@@ -1,6 +1,6 @@
 //! Gives out what is durable, in order.
 
-use std::{io, sync::Arc, sync::atomic::Ordering};
+use std::{io, sync::Arc};
 
 use super::{
     Lane, Offset, ReadError, Record,
@@ -124,7 +124,7 @@ impl Reader {
                     batch.lost = Some(lost);
                     self.offset = lost.to;
                     if lost.cause == LostCause::Damaged {
-                        self.state.lost.fetch_add(lost.to - lost.from, Ordering::Relaxed);
+                        self.state.lost.note(self.lane, lost.from, lost.to);
                     }
                 }
             }

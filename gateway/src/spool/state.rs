@@ -14,6 +14,7 @@ use super::{
     catalog::Catalog,
     config::Limits,
     cursor::Cursors,
+    lost::LostRecords,
     pending::{Door, Pending},
     quarantine::Quarantine,
     recent::Recent,
@@ -34,7 +35,7 @@ pub(super) struct State {
     /// Records dropped by the owner's choice.
     pub(super) dropped: AtomicU64,
     /// Records that damage has taken.
-    pub(super) lost: AtomicU64,
+    pub(super) lost: LostRecords,
     /// The time as far as anyone has told, Unix milliseconds.
     pub(super) wall_ms: AtomicU64,
     pub(super) pending: Mutex<Pending>,
@@ -82,6 +83,8 @@ impl State {
     pub(super) fn poison(&self, failure: Failure) -> Failure {
         self.pending().door = Door::Poisoned;
         self.watermark.fail(failure.clone());
+        // Whoever has looked for a failure under the lock and found none is asleep by the time the lock is free.
+        drop(self.pending());
         self.appended.notify_all();
         self.settled.notify_all();
         self.kick_keeper();

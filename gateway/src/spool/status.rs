@@ -113,7 +113,7 @@ impl State {
             rejects: catalog.rejects().0,
             rejects_bytes,
             dropped: self.dropped.load(Ordering::Relaxed),
-            lost: self.lost.load(Ordering::Relaxed),
+            lost: self.lost.count(),
             quarantined,
             quarantined_bytes,
             full,

@@ -10,6 +10,7 @@ use super::{
     cursor::CURSORS_FOLDER,
     gap::GAPS_FOLDER,
     keeper::Keeper,
+    lost::LostRecords,
     pending::Pending,
     quarantine::{QUARANTINE_FOLDER, Quarantine},
     recent::Recent,
@@ -70,14 +71,17 @@ pub(super) fn open(
     let ends = start.report.ends;
     let rooms = PerLane::new(|lane| (*ends.of(lane), bytes_left(start.tails.of(lane).as_ref())));
     let (blanks, rejects) = (start.catalog.blanks.len(), start.catalog.rejects().1);
-    let lost: u64 = start.report.lost.iter().flat_map(|(_, lost)| lost).map(|lost| lost.to - lost.from).sum();
+    let lost = LostRecords::default();
+    for (lane, found) in start.report.lost.iter() {
+        found.iter().for_each(|found| lost.note(lane, found.from, found.to));
+    }
     let state = Arc::new(State {
         watermark: Watermark::new(ends),
         recent: PerLane::new(|_| Recent::new(limits.recent_bytes_max)),
         cursors: start.cursors,
         quarantine,
         dropped: AtomicU64::new(0),
-        lost: AtomicU64::new(lost),
+        lost,
         wall_ms: AtomicU64::new(wall_ms),
         pending: Mutex::new(Pending::new(&limits, blanks, rooms, rejects)),
         catalog: RwLock::new(start.catalog),
