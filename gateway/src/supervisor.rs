@@ -25,7 +25,7 @@ use crate::{
     auth::{self, Registry},
     bridge::Bridge,
     cli::when::timestamp,
-    clock::Clock,
+    clock::{Clock, wall_ms},
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
     listener::{self, Shared, Workers},
@@ -33,7 +33,7 @@ use crate::{
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
-    spool::{self, Disk, Spool, Start},
+    spool::{self, Disk, Lane, Recovered, Spool, Start},
 };
 
 /// How often what the registry has noted is written down.
@@ -140,6 +140,8 @@ pub struct Source {
 pub struct Reloader {
     source: Option<Source>,
     routes: Arc<ArcSwap<Routes>>,
+    /// What the gateway was started with.
+    started: Config,
 }
 
 /// Why a configuration was not taken; the old one stays in force.
@@ -166,7 +168,27 @@ impl Reloader {
         let config = Config::load(path, *overrides)?;
         self.routes.store(Arc::new(Routes::compile(&config.routes)?));
         log.reload(config.log);
+        for key in self.needs_restart(&config) {
+            tracing::warn!(key, "this change is in force after a restart only");
+        }
         Ok(())
+    }
+}
+
+impl Reloader {
+    /// The keys that differ from those that the gateway was started with and that it cannot change while it runs.
+    fn needs_restart(&self, config: &Config) -> Vec<&'static str> {
+        let old = &self.started;
+        let changed = [
+            ("data", old.data != config.data),
+            ("lan", old.lan != config.lan),
+            ("threads", old.threads != config.threads),
+            ("anonymous", old.anonymous != config.anonymous),
+            ("[spool]", old.spool != config.spool),
+            ("[mqtt]", old.mqtt != config.mqtt),
+            ("[[output]]", old.outputs != config.outputs),
+        ];
+        changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
     }
 }
 
@@ -178,22 +200,20 @@ impl Gateway {
     pub fn start(config: &Config, source: Option<Source>) -> Result<Self, StartError> {
         let clock = Clock::start();
         make_folder(&config.data)?;
+        warn_of_missing_registry(config);
         let registry = Registry::open(&config.state_path())?;
         let boot = registry.begin_boot()?;
         let (spool, recovered) = Spool::open(Disk::new(config.spool_dir()), &config.spool, clock.wall_ms())?;
-        tracing::info!(boot, ?recovered, "spool open");
+        report_recovery(&recovered, boot);
         let routes = Arc::new(ArcSwap::from_pointee(Routes::compile(&config.routes)?));
         let failed = Arc::new(Notify::new());
-        let (wake, watched) = (Arc::clone(&failed), spool.clone());
-        spool.watermark().on_commit(Box::new(move || {
-            if watched.watermark().failure().is_some() {
-                wake.notify_one();
-            }
-        }));
+        let alarm = Arc::clone(&failed);
+        spool.watermark().on_failure(Box::new(move || alarm.notify_one()));
+        warn_of_forgotten_outputs(config, &spool);
         let bridges = start_bridges(config, &spool, &routes, &clock)?;
         let pipeline =
             Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
-        let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes) });
+        let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes), started: config.clone() });
         let listen = config.mqtt_address();
         let shared = Arc::new(Shared::new(
             listener_config(config),
@@ -251,6 +271,8 @@ impl Gateway {
                 _ = hangup.recv() => self.reload(),
                 _ = flush.tick() => {
                     self.flush_registry().await;
+                    // Delivered records are given up after `keep` on an idle gateway too.
+                    self.spool.note_time(wall_ms());
                     if self.failure().is_some() {
                         break;
                     }
@@ -291,6 +313,10 @@ impl Gateway {
         let mut problems = Vec::new();
         problems.extend(self.control.stop().err());
         problems.extend(self.workers.drain().err());
+        if let Err(error) = self.spool.drain() {
+            tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
+        }
+        self.bridges.iter().for_each(Bridge::ask_to_stop);
         for bridge in self.bridges {
             problems.extend(bridge.drain().err());
         }
@@ -330,6 +356,37 @@ fn make_folder(path: &Path) -> Result<(), StartError> {
     // Readings are nobody else's business.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| StartError::Folder { path: path.to_owned(), source })
+}
+
+fn report_recovery(recovered: &Recovered, boot: u32) {
+    let end = |lane| *recovered.ends.of(lane);
+    let (event, telemetry) = (end(Lane::Event), end(Lane::Telemetry));
+    tracing::info!(boot, event, telemetry, cut_bytes = recovered.cut_bytes, "spool open");
+    for damage in &recovered.damage {
+        tracing::warn!(
+            ?damage,
+            "the spool is damaged here; a copy is in its quarantine, and the rest goes on"
+        );
+    }
+}
+
+/// Without the registry no device that was added before is known: more likely a mistake than a wish.
+fn warn_of_missing_registry(config: &Config) {
+    if config.spool_dir().is_dir() && !config.state_path().exists() {
+        let path = config.state_path();
+        tracing::warn!(path = %path.display(), "the spool is there and the registry is not: no login is known any more");
+    }
+}
+
+/// A cursor holds back deletion whether or not its output is configured.
+fn warn_of_forgotten_outputs(config: &Config, spool: &Spool) {
+    let Ok(status) = spool.status() else { return };
+    for cursor in status.cursors {
+        if config.outputs.iter().all(|output| output.name() != cursor.consumer) {
+            let output = cursor.consumer;
+            tracing::warn!(%output, "not configured any more, and holds back what it did not get; configure it, or: tidegate spool forget");
+        }
+    }
 }
 
 fn start_bridges(

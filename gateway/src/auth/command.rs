@@ -157,13 +157,16 @@ pub struct DeviceDetail {
     pub login: Option<LoginDetail>,
     /// When it was last heard of, Unix ms.
     pub seen_ms: Option<u64>,
-    /// What was last rejected from it, and why.
+    /// What was last rejected of what it published, and why.
     pub last_reject: Option<LastReject>,
+    /// The last login refused under its name, and why; it need not have been the device that tried.
+    #[serde(default)]
+    pub last_refused: Option<LastReject>,
     /// It has published with QoS 0 and never with an acknowledgement, so nothing is promised to it.
     pub qos0_only: bool,
 }
 
-/// The last thing rejected from a device.
+/// The last thing rejected from a device, or refused to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastReject {
     /// Why, in words for people.

@@ -1,4 +1,4 @@
-//! What is noted about devices between flushes: when last heard of, the last reject and why, which QoS they
+//! What is noted about devices between flushes: when last heard of, the last reject and refused login and why, which QoS they
 //! use. Pure.
 
 use std::collections::HashMap;
@@ -15,8 +15,10 @@ pub(super) const REASON_LEN_MAX: usize = 240;
 pub(super) struct Note {
     /// When it was last heard of, Unix ms.
     pub(super) seen_ms: Option<u64>,
-    /// What was last rejected.
+    /// What was last rejected of what it published.
     pub(super) reject: Option<LastReject>,
+    /// The last login refused under its name.
+    pub(super) refused: Option<LastReject>,
     /// It has published without waiting for an acknowledgement.
     pub(super) qos0: bool,
     /// It has published with an acknowledgement.
@@ -68,9 +70,12 @@ impl Notes {
 
     /// Notes a reject; of a long reason the beginning.
     pub(super) fn reject(&mut self, device: &DeviceId, reason: &str, wall_ms: u64) {
-        let end = reason.floor_char_boundary(REASON_LEN_MAX);
-        let reason = reason.get(..end).unwrap_or_default().to_owned();
-        self.change(device, wall_ms, |note| note.reject = Some(LastReject { reason, at_ms: wall_ms }));
+        self.change(device, wall_ms, |note| note.reject = Some(last(reason, wall_ms)));
+    }
+
+    /// Notes a refused login; of a long reason the beginning.
+    pub(super) fn refused(&mut self, device: &DeviceId, reason: &str, wall_ms: u64) {
+        self.change(device, wall_ms, |note| note.refused = Some(last(reason, wall_ms)));
     }
 
     /// Notes a publish with `qos`.
@@ -131,6 +136,11 @@ impl Notes {
     }
 }
 
+fn last(reason: &str, at_ms: u64) -> LastReject {
+    let end = reason.floor_char_boundary(REASON_LEN_MAX);
+    LastReject { reason: reason.get(..end).unwrap_or_default().to_owned(), at_ms }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +156,9 @@ mod tests {
         notes.reject(&id("a"), &"ü".repeat(1_000), 2);
         let reject = notes.get(&id("a")).unwrap().reject.clone().unwrap();
         assert_eq!(reject, LastReject { reason: "ü".repeat(REASON_LEN_MAX / 2), at_ms: 2 });
+        notes.refused(&id("a"), &"x".repeat(1_000), 3);
+        assert_eq!(notes.get(&id("a")).unwrap().reject, Some(reject));
+        assert_eq!(notes.get(&id("a")).unwrap().refused.clone().unwrap().reason.len(), REASON_LEN_MAX);
     }
 
     #[test]

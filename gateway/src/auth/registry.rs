@@ -150,6 +150,13 @@ impl Registry {
         self.inner.snapshot.load().holds(login)
     }
 
+    /// Whether there is a login named `name`, whatever its role and whether it is let in or not. For whoever
+    /// refuses a client id that is another login's name. No lock.
+    #[must_use]
+    pub fn is_login(&self, name: &str) -> bool {
+        self.inner.snapshot.load().get(name).is_some()
+    }
+
     /// Whether `device` has a login of its own that is disabled: then nobody publishes on its behalf either.
     /// For whoever is given a [`super::Publish`] whose device is not the login's own.
     #[must_use]
@@ -181,15 +188,23 @@ impl Registry {
         self.notes().seen(device, wall_ms);
     }
 
-    /// Notes the last reject of `device` and why.
+    /// Notes the last reject of what `device` published, and why.
     pub fn note_reject(&self, device: &DeviceId, reason: &str, wall_ms: u64) {
         self.notes().reject(device, reason, wall_ms);
     }
 
-    /// Notes a refused login of `user`, if there is a login of that name; others are not worth the room.
+    /// Why somebody who says to be `user` was refused, for the owner: `"disabled"`, `"client id outside the
+    /// group"` or `"wrong password"`, the first that holds. Never for the wire, which has one answer for all.
+    #[must_use]
+    pub fn refusal_cause(&self, user: &str, client_id: &str) -> &'static str {
+        self.inner.snapshot.load().refusal_cause(user, client_id)
+    }
+
+    /// Notes a refused login of `user`, if there is a login of that name; others are not worth the room. The
+    /// last reject of what the device published stays beside it: anybody can have a login refused.
     pub fn note_refused(&self, user: &str, reason: &str, wall_ms: u64) {
         if let Some(entry) = self.inner.snapshot.load().get(user) {
-            self.notes().reject(&entry.device, reason, wall_ms);
+            self.notes().refused(&entry.device, reason, wall_ms);
         }
     }
 
@@ -239,7 +254,8 @@ impl Registry {
         }
         let note = note.unwrap_or_default();
         let (seen_ms, qos0_only) = (note.seen_ms, note.qos0_only());
-        Ok(DeviceDetail { id: id.to_owned(), login, seen_ms, last_reject: note.reject, qos0_only })
+        let (last_reject, last_refused) = (note.reject, note.refused);
+        Ok(DeviceDetail { id: id.to_owned(), login, seen_ms, last_reject, last_refused, qos0_only })
     }
 
     /// Writes what was noted to `state.db`. Blocks on the disk; for every few seconds and at the end.

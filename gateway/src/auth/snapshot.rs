@@ -105,6 +105,16 @@ impl Snapshot {
         Some(Login { user, device, role: entry.role, rights, generation: entry.generation, origin })
     }
 
+    /// See [`super::Registry::refusal_cause`].
+    pub(super) fn refusal_cause(&self, user: &str, client_id: &str) -> &'static str {
+        let Some(entry) = self.get(user) else { return "wrong password" };
+        match entry.group.as_deref() {
+            _ if !entry.enabled => "disabled",
+            Some(prefix) if self.group_device(prefix, client_id).is_none() => "client id outside the group",
+            _ => "wrong password",
+        }
+    }
+
     fn group_device(&self, prefix: &str, client_id: &str) -> Option<DeviceId> {
         let device = DeviceId::new(client_id).ok()?;
         let allowed =

@@ -196,6 +196,18 @@ pub enum SpoolCommand {
     Inspect(SpoolDirArgs),
     /// Read every record; exit 0 only when none is damaged
     Verify(SpoolDirArgs),
+    /// Forget how far an output came that is not configured any more, so that it holds back nothing
+    Forget(SpoolForgetArgs),
+}
+
+/// `tidegate spool forget`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SpoolForgetArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Name that the output had
+    pub output: String,
 }
 
 /// The folder that `tidegate spool` looks at.

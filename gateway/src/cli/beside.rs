@@ -3,27 +3,31 @@
 use std::{io, path::Path};
 
 use super::{
-    Begin, ConfigArgs, DeviceCommandArgs, Error, ReplayArgs, StatusArgs, TailArgs,
+    Begin, ConfigArgs, DeviceCommandArgs, Error, ReplayArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     device::{self, DeviceCliError},
     print,
     when::timestamp,
 };
 use crate::{
-    auth::{self, DeviceAnswer, DeviceCommand, Registry},
+    auth::{self, DeviceAnswer, DeviceCommand, DeviceError, Registry},
     clock::wall_ms,
-    config::{self, Config, Overrides},
+    config::{self, Config},
     control::{Answer, Client, ClientError, ReplayRequest, Request, Shown, TailRequest},
 };
 
+/// The configuration as far as these commands need it: `data` as the file says it, all else the default.
 fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let path = config::find(args.config.as_deref(), Path::new(""))?;
-    Ok(Config::load(&path, Overrides::default())?)
+    Ok(Config { data: Config::data_folder(&path)?, ..Config::default() })
 }
 
 impl From<ClientError> for Error {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::NotRunning(_) => Self::Unavailable(error.to_string()),
+            ClientError::Io(source) if source.kind() == io::ErrorKind::PermissionDenied => Self::Failed(
+                "the gateway's control socket is its owner's: run it as the gateway's owner".to_owned(),
+            ),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -112,6 +116,20 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// `tidegate spool forget`
+///
+/// # Errors
+/// [`Error::Unavailable`] when no gateway runs; [`Error::Failed`] when the output is configured.
+pub(super) fn forget(args: &SpoolForgetArgs) -> Result<(), Error> {
+    let config = load(&args.config)?;
+    let mut client = Client::connect(&config.control_path())?;
+    let Answer::Forgotten = client.ask(&Request::Forget(args.output.clone()))? else {
+        return Err(unexpected());
+    };
+    print::line(format_args!("{} holds back nothing any more", args.output))?;
+    Ok(())
+}
+
 /// Why the registry could not be asked.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
@@ -120,7 +138,7 @@ enum AskError {
     #[error(transparent)]
     Open(#[from] auth::OpenError),
     #[error(transparent)]
-    Device(#[from] auth::DeviceError),
+    Device(#[from] DeviceError),
     #[error("the running gateway answered something else; is it another version?")]
     Unexpected,
 }
@@ -140,10 +158,12 @@ pub(super) fn device(args: &DeviceCommandArgs) -> Result<(), Error> {
         way.take(command)
     };
     device::run(&args.command, executor, &mut print::out()).map_err(|error| match error {
-        DeviceCliError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
-            Error::Output(source)
+        DeviceCliError::Registry(AskError::Open(error)) => error.into(),
+        DeviceCliError::Registry(AskError::Client(error)) => error.into(),
+        DeviceCliError::Registry(AskError::Device(DeviceError::Store(error))) => {
+            Error::Disk(error.to_string())
         }
-        error => Error::Failed(error.to_string()),
+        error => error.into(),
     })
 }
 

@@ -3,7 +3,7 @@ use std::io;
 use thiserror::Error as ThisError;
 
 use super::device::DeviceCliError;
-use crate::{config::ConfigError, logging::LoggingError};
+use crate::{auth::OpenError, config::ConfigError, logging::LoggingError};
 
 /// Exit code of a command that failed for no reason below.
 pub const EXIT_FAILED: u8 = 1;
@@ -72,6 +72,18 @@ impl Error {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged { .. } => Self::Damaged(error.to_string()),
+            OpenError::Io { .. } => Self::Disk(error.to_string()),
+            OpenError::Readable { .. } | OpenError::InUse { .. } | OpenError::Newer { .. } => {
+                Self::Failed(error.to_string())
+            }
+        }
     }
 }
 

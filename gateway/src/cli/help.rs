@@ -30,7 +30,7 @@ Runs the gateway until SIGTERM or Ctrl-C, then drains: it stops accepting, settl
 
 Without -c it takes ./tidegate.toml, else /etc/tidegate/tidegate.toml; when there is neither, it makes ./tidegate.toml \
 and says so. Listeners are on loopback unless --lan or `lan = true` lets other machines in. SIGHUP reads the \
-configuration again; a wrong one is reported and the old one stays.";
+configuration again and takes its routes and log level; a wrong one is reported and the old one stays.";
 pub(super) const RUN_AFTER: &str = "\
 Examples:
   tidegate run -c tidegate.toml
@@ -58,8 +58,8 @@ Examples:
   tidegate device disable sensor_1";
 
 pub(super) const TAIL: &str = "\
-Shows durable records as they come in: offset, device, protocol, values. It holds nothing back: closing it costs no \
-reading. With a running gateway it asks the gateway; records that are on disk only are read from there.";
+Shows durable records as they come in: offset, device, protocol, values. It asks the running gateway and holds nothing \
+back: closing it costs no reading. With --from it begins in the past, as far as the spool reaches.";
 pub(super) const TAIL_AFTER: &str = "\
 Examples:
   tidegate tail

@@ -22,7 +22,7 @@ pub use self::{
     args::{
         Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs,
         DeviceCommandArgs, LaneWord, LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand,
-        SpoolDirArgs, StatusArgs, TailArgs,
+        SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,

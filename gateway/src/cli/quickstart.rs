@@ -10,7 +10,7 @@ use std::{
 use super::{Error, QuickstartArgs, print};
 use crate::{
     auth::{self, AddedDevice, DeviceAnswer, DeviceCommand, Filter, NewDevice, Registry, Role},
-    config::{self, Config, Example, FILE_NAME, Overrides},
+    config::{self, Config, Example, FILE_NAME, MQTT_PORT, Overrides},
 };
 
 /// The device that is made.
@@ -59,6 +59,10 @@ fn refuse_full(dir: &Path) -> Result<(), Error> {
 }
 
 fn configuration(args: &QuickstartArgs) -> Result<String, Error> {
+    if args.mqtt_port == 0 {
+        let why = "with port 0 the system chooses one at each start, and no device would know it";
+        return Err(Error::Usage(format!("{why}; name one, such as --mqtt-port {MQTT_PORT}")));
+    }
     let example = Example {
         data: ".",
         mqtt_port: args.mqtt_port,

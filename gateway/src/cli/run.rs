@@ -26,6 +26,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let config = Config::load(&found.path, overrides)?;
     let log = logging::start(config.log, args.log.log_level, args.log.log_format)?;
     raise_file_limit();
+    close_to_others();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -54,8 +55,14 @@ pub(super) fn start_error(error: StartError) -> Error {
         StartError::Spool(_) | StartError::Store(_) | StartError::Cursor(_) | StartError::Output { .. } => {
             Error::Disk(error.to_string())
         }
+        StartError::Registry(error) => error.into(),
         _ => Error::Failed(error.to_string()),
     }
+}
+
+/// What the gateway writes is its owner's alone.
+pub(super) fn close_to_others() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 /// Each connection takes a file descriptor: the soft limit is raised to what the system allows.

@@ -14,6 +14,7 @@ use crate::spool::{self, Report};
 /// [`Error::Damaged`] when `verify` finds damage; [`Error::Disk`] when the spool cannot be read.
 pub(super) fn run(args: &SpoolArgs) -> Result<(), Error> {
     match &args.command {
+        SpoolCommand::Forget(args) => super::beside::forget(args),
         SpoolCommand::Inspect(args) => look(args, spool::inspect).map(drop),
         SpoolCommand::Verify(args) => {
             let found = look(args, spool::verify)?;

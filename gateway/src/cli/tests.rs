@@ -145,6 +145,50 @@ fn a_wrong_configuration_ends_with_78() {
     assert_eq!(check::run(&args).unwrap_err().exit_code(), 78);
 }
 
+#[test]
+fn commands_beside_a_gateway_read_only_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    fs::write(&path, "data = \".\"\n[mqtt]\nport = \"x\"\n[[route]\n").unwrap();
+    let status = StatusArgs { config: ConfigArgs { config: Some(path.clone()) }, json: false };
+    let error = dispatch(&Command::Status(status), 1).unwrap_err();
+    assert_eq!(error.exit_code(), EXIT_UNAVAILABLE, "{error}");
+    let line = format!("tidegate device -c {} add sensor_1", path.display());
+    dispatch(&command(&line), 1).unwrap();
+    assert!(dir.path().join("state.db").exists());
+}
+
+#[test]
+fn a_damaged_registry_ends_with_65() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    fs::write(&path, "data = \".\"\n").unwrap();
+    let state = dir.path().join("state.db");
+    fs::write(&state, "no database at all, but long enough to be looked at as one".repeat(100)).unwrap();
+    fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let line = format!("tidegate device -c {} list", path.display());
+    let error = dispatch(&command(&line), 1).unwrap_err();
+    assert_eq!(error.exit_code(), EXIT_DATA, "{error}");
+}
+
+#[test]
+fn a_socket_of_somebody_else_names_the_remedy() {
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let error = Error::from(crate::control::ClientError::Io(denied));
+    assert!(error.to_string().contains("run it as the gateway's owner"), "{error}");
+    assert_eq!(error.exit_code(), EXIT_FAILED);
+}
+
+#[test]
+fn quickstart_wants_a_port_that_devices_can_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("try");
+    let error = quickstart::run(&QuickstartArgs { mqtt_port: 0, ..quickstart_in(&dir) }, 1).unwrap_err();
+    assert!(error.to_string().ends_with("name one, such as --mqtt-port 1883"), "{error}");
+    assert_eq!(error.exit_code(), EXIT_USAGE);
+    assert!(!dir.exists());
+}
+
 fn quickstart_in(dir: &Path) -> QuickstartArgs {
     QuickstartArgs { dir: dir.to_owned(), mqtt_port: 2883, coap_port: 6683, http_port: 9080 }
 }

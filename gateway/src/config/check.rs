@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     threads(config, &mut findings);
     listeners(config, &mut findings);
     ports(config, &mut findings);
+    connections(config, &mut findings);
     anonymous(config, &mut findings);
     spool(config, &mut findings);
     routes(config, &mut findings);
@@ -45,8 +46,15 @@ fn data(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The rule on `data` that can be applied only when it starts at the configuration's folder.
+/// The rules on `data` that can be applied only when it starts at the configuration's folder.
 pub(super) fn data_path(config: &Config) -> Result<(), Finding> {
+    if let Some(file) = config.data.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
+        return Err(Finding::new(
+            &[Key("data")],
+            format!("{} is no folder", file.display()),
+            "name a folder that is there or can be made",
+        ));
+    }
     let bytes = config.control_path().as_os_str().len();
     if bytes <= CONTROL_PATH_BYTES_MAX {
         return Ok(());
@@ -91,6 +99,17 @@ fn ports(config: &Config, findings: &mut Vec<Finding>) {
             format!("port {} is taken by [mqtt]", http.port()),
             "give [mqtt] or [http] another port",
         ));
+    }
+}
+
+fn connections(config: &Config, findings: &mut Vec<Finding>) {
+    let limits = [
+        ("connections_max", config.mqtt.connections_max),
+        ("unauthenticated_max", config.mqtt.unauthenticated_max),
+    ];
+    for (key, _) in limits.into_iter().filter(|(_, limit)| *limit == 0) {
+        let path = [Key("mqtt"), Key(key)];
+        findings.push(Finding::new(&path, "0 lets nobody in", "write 1 or more, or leave the key out"));
     }
 }
 

@@ -121,6 +121,29 @@ impl<'i> Document<'i> {
     }
 }
 
+/// The text of `key` at the top of `text`, which may have faults elsewhere; `None` when it does not say `key`.
+///
+/// # Errors
+/// A fault when the key is no text that can be used, or when `text` is no TOML and the key may be in what cannot
+/// be read.
+pub(super) fn lenient_text(text: &str, key: &str) -> Result<Option<String>, Fault> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let Some(value) = root.get_ref().get(key) else {
+        let lost =
+            text.lines().any(|line| line.trim_start().trim_start_matches(['"', '\'']).starts_with(key));
+        return errors.first().filter(|_| lost).map_or(Ok(None), |error| Err(fault(text, error)));
+    };
+    match value.get_ref().as_str() {
+        Some(said) if !said.is_empty() => Ok(Some(said.to_owned())),
+        _ => Err(Fault::new(
+            text,
+            value.span().start,
+            &format!("`{key}` is no text that can be used"),
+            "write one in double quotes, such as \"data\"",
+        )),
+    }
+}
+
 impl Entry<'_, '_> {
     /// The word of `type`.
     ///

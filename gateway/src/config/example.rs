@@ -26,7 +26,7 @@ pub(crate) fn text(example: &Example) -> String {
     let Example { data, mqtt_port, coap_port, http_port } = example;
     format!(
         r#"# Tidegate. Every key with its default: what is left out means the same.
-# `tidegate check -c FILE` reads it as the gateway will. A running gateway takes changes on SIGHUP.
+# `tidegate check -c FILE` reads it. Changes count: routes and the log level on SIGHUP, the rest at the next start.
 
 # Folder of everything the gateway writes, starting at this file's folder.
 data = "{data}"
@@ -79,7 +79,7 @@ port = {http_port}
 # lane = "telemetry"      # event goes first
 # scale = 0.1
 # offset = 0.0
-# range = [-40.0, 85.0]   # what is outside is rejected
+# range = [-40.0, 85.0]   # what is outside, or no number, is rejected
 # unit = "C"
 
 # Where readings go. Each output remembers how far it has got; nothing is deleted before every output has it.

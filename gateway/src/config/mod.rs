@@ -115,12 +115,24 @@ impl Config {
     pub fn load(path: &Path, overrides: Overrides) -> Result<Self, ConfigError> {
         let text = read(path)?;
         let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        config.data = folder.join(&config.data).components().collect();
+        config.data = beside(path, &config.data);
         check::data_path(&config)
             .and_then(|()| secrets::check(&config.data))
             .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;
         Ok(config)
+    }
+
+    /// The data folder that the file at `path` names, for commands beside a gateway that runs: whatever else is
+    /// wrong in the file since it started must not stand in the way of asking it. Nothing but `data` is looked at.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read or what it says of `data` cannot.
+    pub fn data_folder(path: &Path) -> Result<PathBuf, ConfigError> {
+        let text = read(path)?;
+        let faulty = |fault| ConfigError::faulty(path, vec![fault]);
+        let data = document::lenient_text(&text, "data").map_err(faulty)?;
+        let data = data.map_or_else(|| Self::default().data, PathBuf::from);
+        Ok(beside(path, &data))
     }
 
     /// Checks `text`, all of it but the files it names. `data` stays as written.
@@ -206,6 +218,11 @@ impl Config {
         let otherwise = if self.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         listen.unwrap_or(IpAddr::V4(otherwise))
     }
+}
+
+/// The folder `data` of the file at `path`, which starts at the file's own folder.
+fn beside(path: &Path, data: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(data).components().collect()
 }
 
 /// Both lists in the order of the text.

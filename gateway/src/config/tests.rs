@@ -41,6 +41,11 @@ fn a_fault_in_the_text_is_placed_and_told_what_to_write() {
         ("lan = true\nlan = false\n", "2:1: this key is written twice; keep one of the two"),
         ("[mqtt]\nprot = 1883\n", "2:1: unknown key `prot`; write `port`"),
         ("[mqqt]\n", "1:2: unknown key `mqqt`; write `mqtt`"),
+        (
+            "[mqtt]\nanonymous = true\n",
+            "2:1: unknown key `anonymous`; `anonymous` belongs at the top of the file, above the first section",
+        ),
+        ("[[output]]\ntype = \"file\"\nlan = true\n", "3:1: unknown key `lan`; `lan` belongs at the top"),
         ("colour = 1\n", "1:1: unknown key `colour`; the keys here are "),
         (
             "[mqtt]\nport = \"1883\"\n",
@@ -77,6 +82,8 @@ fn a_fault_in_the_meaning_is_placed_and_told_what_to_write() {
         ("[http]\nlisten = \"::\"\n", "2:10: :: can be reached from other machines"),
         ("[mqtt]\nport = 8080\n[http]\nport = 8080\n", "4:8: port 8080 is taken by [mqtt]; "),
         ("lan = true\nanonymous = true\n", "2:13: devices without a password are let in on loopback only"),
+        ("[mqtt]\nconnections_max = 0\n", "2:19: 0 lets nobody in; write 1 or more"),
+        ("[mqtt]\nunauthenticated_max = 0\n", "2:23: 0 lets nobody in; write 1 or more"),
         ("[mqtt.limits]\nreceive_max = 0\n", "2:15: 0 lets nothing through; write 1 or more"),
     ];
     for (text, said) in cases {
@@ -260,6 +267,53 @@ fn data_starts_at_the_files_folder() {
 }
 
 #[test]
+fn a_data_path_through_a_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    fs::write(dir.path().join("plain"), "").unwrap();
+    for data in ["plain", "plain/below/it", "tidegate.toml"] {
+        fs::write(&path, format!("lan = false\ndata = \"{data}\"\n")).unwrap();
+        let error = Config::load(&path, Overrides::default()).unwrap_err().to_string();
+        let file = dir.path().join(data.split('/').next().unwrap());
+        let expected = format!("{}:2:8: {} is no folder; name a folder", path.display(), file.display());
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn the_data_folder_is_found_in_a_file_with_faults_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    let folder = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Config::data_folder(&path)
+    };
+    for text in [
+        "data = \"x\"\n",
+        "data = \"x\"\nprot = 1\n[mqtt]\nport = \"y\"\n",
+        "data = \"x\"\nlan = \n[mqtt\nport 1883\n",
+        "lan = maybe\ndata = \"x\"\n",
+        "data = \"x\"\n[[route]]\nrange = [1\n",
+    ] {
+        assert_eq!(folder(text).unwrap(), dir.path().join("x"), "{text}");
+    }
+    for text in ["", "colour = 1\n", "[mqtt\nport = \n"] {
+        assert_eq!(folder(text).unwrap(), dir.path().join("data"), "{text}");
+    }
+    assert_eq!(folder("data = \"/var/lib/x\"\n").unwrap(), Path::new("/var/lib/x"));
+    for (text, said) in [
+        ("data = 5\n", ":1:8: `data` is no text that can be used; write one in double quotes"),
+        ("lan = 1\ndata = \"\"\n", ":2:8: `data` is no text"),
+        ("data = \n", ":1:"),
+        ("data \"x\"\n", ":1:"),
+    ] {
+        let error = folder(text).unwrap_err().to_string();
+        assert!(error.contains(said), "{text}: {error}");
+    }
+    assert!(Config::data_folder(&dir.path().join("none.toml")).is_err());
+}
+
+#[test]
 fn secrets_that_others_can_read_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (path, state) = (dir.path().join("tidegate.toml"), dir.path().join("state.db"));
@@ -331,6 +385,7 @@ fn odd_texts_are_read_or_refused_but_never_more() {
         "[[mqtt]]\n",
         "\0",
     ] {
+        let _read_or_refused = document::lenient_text(text, "data");
         let faults = Config::parse(text, Overrides::default()).unwrap_err();
         assert!(!faults.is_empty());
         assert!(faults.iter().all(|fault| fault.to_string().len() < 1000), "{}", faults[0].line);

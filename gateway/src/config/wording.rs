@@ -16,10 +16,16 @@ pub(super) fn reword(message: &str) -> (String, String) {
         .unwrap_or_else(|| (one_line(message), "write `key = value`, texts in double quotes".to_owned()))
 }
 
+/// Keys that stand in no section. Met as unknown, they are in the wrong place.
+const TOP_KEYS: [&str; 4] = ["data", "lan", "threads", "anonymous"];
+
 fn unknown_key(message: &str) -> Option<(String, String)> {
     let (key, known) = message.strip_prefix("unknown field `")?.split_once('`')?;
     let known = quoted(known);
     let instead = match nearest(key, &known) {
+        _ if TOP_KEYS.contains(&key) => {
+            format!("`{key}` belongs at the top of the file, above the first section")
+        }
         Some(near) => format!("write `{near}`"),
         None if known.is_empty() => "take it out: there are no keys here".to_owned(),
         None => format!("the keys here are {}", known.join(", ")),

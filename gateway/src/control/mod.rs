@@ -35,6 +35,8 @@ pub enum Request {
     Device(DeviceCommand),
     /// Deliver a past span to an output again.
     Replay(ReplayRequest),
+    /// Forget how far an output came that is not configured any more, so that it holds back nothing.
+    Forget(String),
     /// Read the configuration again, as SIGHUP does.
     Reload,
 }
@@ -73,6 +75,8 @@ pub enum Answer {
     Device(DeviceAnswer),
     /// To [`Request::Replay`], when it is done: records delivered.
     Replayed(u64),
+    /// To [`Request::Forget`].
+    Forgotten,
     /// To [`Request::Reload`].
     Reloaded,
     /// What was asked cannot be done, and why.

@@ -5,6 +5,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -27,6 +28,10 @@ use crate::{
 
 /// Askers at once; one more waits.
 const ASKERS_MAX: usize = 64;
+/// How long an asker may take to ask.
+const ASK_MAX: Duration = Duration::from_secs(10);
+/// Wait after a connection that could not be taken.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What the control socket can reach.
 pub struct Services {
@@ -69,9 +74,10 @@ impl Server {
             LocalSet::new().block_on(&runtime, async {
                 let accepting = accept_all(UnixListener::from_std(socket)?, Rc::new(services));
                 tokio::select! {
-                    outcome = accepting => outcome,
-                    _ = stopped => Ok(()),
+                    () = accepting => {}
+                    _ = stopped => {}
                 }
+                Ok(())
             })
         })?;
         Ok(Self { path: path.to_owned(), stop, thread })
@@ -88,11 +94,19 @@ impl Server {
     }
 }
 
-async fn accept_all(listener: UnixListener, services: Rc<Services>) -> io::Result<()> {
+async fn accept_all(listener: UnixListener, services: Rc<Services>) {
     let room = Arc::new(Semaphore::new(ASKERS_MAX));
     loop {
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
-        let (stream, _) = listener.accept().await?;
+        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, mostly: there are some again when clients leave.
+                tracing::warn!(%error, "cannot take a connection on the control socket");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        };
         let services = Rc::clone(&services);
         tokio::task::spawn_local(async move {
             // Who asked may hang up at any time.
@@ -108,7 +122,8 @@ async fn answer_all(stream: UnixStream, services: &Services) -> io::Result<()> {
     loop {
         let mut line = Vec::new();
         let limit = u64::try_from(REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
-        (&mut lines).take(limit).read_until(b'\n', &mut line).await?;
+        let mut asked = (&mut lines).take(limit);
+        tokio::time::timeout(ASK_MAX, asked.read_until(b'\n', &mut line)).await??;
         if line.is_empty() {
             return Ok(());
         }
@@ -145,11 +160,25 @@ async fn answer(request: Request, services: &Services) -> Answer {
             }
         }
         Request::Replay(request) => replay(&request, services).await,
+        Request::Forget(consumer) => forget(&consumer, services),
         Request::Reload => match services.reloader.reload() {
             Ok(()) => Answer::Reloaded,
             Err(error) => Answer::Error(error.to_string()),
         },
         Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),
+    }
+}
+
+/// A running output keeps its cursor: what holds back deletion for nobody may go.
+fn forget(consumer: &str, services: &Services) -> Answer {
+    if services.bridges.iter().any(|bridge| bridge.name() == consumer) {
+        return Answer::Error(format!(
+            "the output {consumer} is running; take it out of the configuration first"
+        ));
+    }
+    match services.shared.pipeline.spool().remove_cursor(consumer) {
+        Ok(()) => Answer::Forgotten,
+        Err(error) => Answer::Error(error.to_string()),
     }
 }
 

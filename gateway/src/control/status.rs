@@ -31,6 +31,8 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// The destinations.
     pub outputs: Vec<OutputStatus>,
+    /// Outputs that are not configured any more and still hold back the deletion of what they did not get.
+    pub forgotten: Vec<OutputStatus>,
     /// Who is connected, and what came.
     pub connections: ConnectionStatus,
 }
@@ -118,6 +120,7 @@ pub struct ConnectionStatus {
 pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
     let spool = services.shared.pipeline.spool().status()?;
     let now_ms = wall_ms();
+    let forgotten = forgotten(services, &spool);
     let outputs: Vec<_> = services
         .bridges
         .iter()
@@ -139,9 +142,24 @@ pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
         failure: spool.failure.as_ref().map(ToString::to_string),
         last_failure: services.last_failure.clone(),
         outputs,
+        forgotten,
         connections: connections(services),
         spool: spool_status(&spool),
     })
+}
+
+fn forgotten(services: &Services, spool: &spool::Status) -> Vec<OutputStatus> {
+    let runs = |name: &str| services.bridges.iter().any(|bridge| bridge.name() == name);
+    let cursors = spool.cursors.iter().filter(|cursor| !runs(&cursor.consumer));
+    cursors
+        .map(|cursor| OutputStatus {
+            name: cursor.consumer.clone(),
+            unsent: unsent(cursor),
+            oldest_unsent_ms: oldest_unsent(cursor).map(|at_ms| wall_ms().saturating_sub(at_ms)),
+            delivered: 0,
+            trouble: "not configured any more".to_owned(),
+        })
+        .collect()
 }
 
 fn unsent(cursor: &CursorStatus) -> u64 {
@@ -229,6 +247,12 @@ impl fmt::Display for Status {
             if !trouble.is_empty() {
                 writeln!(f, "  trouble   {trouble}")?;
             }
+        }
+        for OutputStatus { name, unsent, .. } in &self.forgotten {
+            writeln!(
+                f,
+                "NOT CONFIGURED {name}: holds back {unsent} records; configure it, or: tidegate spool forget {name}"
+            )?;
         }
         let ConnectionStatus { open, turned_away, logins_refused, malformed, timed_out, slow, .. } =
             &self.connections;

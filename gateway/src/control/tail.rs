@@ -92,6 +92,8 @@ pub(super) async fn stream(
                 for shown in shown {
                     send(write, &Answer::Reading(Box::new(shown))).await?;
                 }
+                // Whoever looks for little in much does not keep the others waiting.
+                tokio::task::yield_now().await;
             }
             Ok(None) => {
                 let mut byte = [0];

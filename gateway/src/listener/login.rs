@@ -69,7 +69,9 @@ async fn authenticate(
         self::throttle(worker).forgive_one(address, now_ms);
         return Ok(login);
     }
-    shared.registry.note_refused(user.unwrap_or_default(), "wrong password", shared.clock.wall_ms());
+    let user = user.unwrap_or_default();
+    let cause = shared.registry.refusal_cause(user, &connect.client_id);
+    shared.registry.note_refused(user, cause, shared.clock.wall_ms());
     let may_go_on = throttle(worker).note_failure(address, now_ms);
     Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
 }
@@ -89,14 +91,18 @@ fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
 
 fn claim(worker: &Worker, client_id: &str, login: &Login, place: Place) -> Result<Option<Place>, Refusal> {
     let shared = &worker.shared;
-    let sessions_max = shared.config.sessions_per_login_max;
-    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| {
-        let (reason, refusal) = match unclaimed {
-            Unclaimed::HeldByAnother => ("another login holds the client id", Refusal::ClientIdInvalid),
-            Unclaimed::TooMany => ("the login has as many sessions as it may", Refusal::QuotaExceeded),
-        };
+    let refuse = |reason, refusal| {
         shared.registry.note_refused(&login.user, reason, shared.clock.wall_ms());
         refusal
+    };
+    // Client ids are mostly user names: nobody may sit on another login's.
+    if *client_id != *login.user && shared.registry.is_login(client_id) {
+        return Err(refuse("the client id is another login's name", Refusal::ClientIdInvalid));
+    }
+    let sessions_max = shared.config.sessions_per_login_max;
+    shared.directory.claim(client_id, &login.user, place, sessions_max).map_err(|unclaimed| match unclaimed {
+        Unclaimed::HeldByAnother => refuse("another login holds the client id", Refusal::ClientIdInvalid),
+        Unclaimed::TooMany => refuse("the login has as many sessions as it may", Refusal::QuotaExceeded),
     })
 }
 

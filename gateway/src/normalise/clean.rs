@@ -11,6 +11,8 @@ pub(super) struct Clean {
     offset: f64,
     range: Option<[f64; 2]>,
     unit: Option<Unit>,
+    /// The route says `scale`, `offset` or `range`, which nothing but a number can follow.
+    pub(super) demands_numbers: bool,
 }
 
 impl Clean {
@@ -38,29 +40,33 @@ impl Clean {
                 )
             })?),
         };
-        let cleans = route.scale.or(route.offset).is_some() || route.range.is_some() || unit.is_some();
-        Ok(cleans.then_some(Self { scale, offset, range: route.range, unit }))
+        let demands_numbers = route.scale.or(route.offset).is_some() || route.range.is_some();
+        let cleans = demands_numbers || unit.is_some();
+        Ok(cleans.then_some(Self { scale, offset, range: route.range, unit, demands_numbers }))
     }
 
     /// Cleans the measurement called `name` where the reading has one, else every number: what a device calls its
     /// only value must not lead it around the range.
     ///
     /// # Errors
-    /// [`Reject::Range`] when a number ends up outside the range or is no longer finite.
+    /// [`Reject::Range`] when a number ends up outside the range or is no longer finite; [`Reject::Format`] when
+    /// numbers are demanded and what is to be cleaned holds none.
     pub(super) fn apply(&self, reading: &mut Reading, name: Option<&str>) -> Result<(), Reject> {
         let only = name.filter(|name| reading.get(name).is_some());
+        let mut numbers = 0_usize;
         for Measurement { name, value, unit } in &mut reading.measurements {
             if only.is_some_and(|only| only != name.as_str()) {
                 continue;
             }
             if let Value::Number(number) = value {
                 *number = self.number(*number)?;
+                numbers += 1;
                 if self.unit.is_some() {
                     unit.clone_from(&self.unit);
                 }
             }
         }
-        Ok(())
+        if self.demands_numbers && numbers == 0 { Err(Reject::Format) } else { Ok(()) }
     }
 
     fn number(&self, number: f64) -> Result<f64, Reject> {

@@ -29,11 +29,15 @@ impl Reader<'_> {
             Some(Format::Text) => self.text()?,
             Some(Format::Raw) => Content::Raw,
         };
-        if let (Some(clean), Content::Readings(readings)) =
-            (self.route.and_then(|route| route.clean.as_ref()), &mut content)
-        {
-            let name = self.name.map(Name::as_str);
-            readings.iter_mut().try_for_each(|reading| clean.apply(reading, name))?;
+        if let Some(clean) = self.route.and_then(|route| route.clean.as_ref()) {
+            match &mut content {
+                Content::Readings(readings) => {
+                    let name = self.name.map(Name::as_str);
+                    readings.iter_mut().try_for_each(|reading| clean.apply(reading, name))?;
+                }
+                Content::Raw if clean.demands_numbers => return Err(Reject::Format),
+                Content::Raw => {}
+            }
         }
         Ok((content, self.device))
     }

@@ -22,7 +22,8 @@ pub struct RouteConfig {
     /// Lane of the message.
     #[serde(default, deserialize_with = "lane")]
     pub lane: Option<Lane>,
-    /// Numbers are multiplied by this …
+    /// Numbers are multiplied by this (this key, `offset` and `range` each demand a number: a payload that
+    /// holds none is rejected) …
     pub scale: Option<f64>,
     /// … then this is added …
     pub offset: Option<f64>,

@@ -265,5 +265,14 @@ fn new_epoch(state: &State) -> io::Result<Epoch> {
 
 fn add_blank(state: &State, blank: Blank) {
     state.catalog_mut().blanks.push_back(blank);
-    state.pending().add_blank();
+    let refused = {
+        let mut pending = state.pending();
+        let refused = pending.blanks() == 0 || pending.refusing;
+        pending.add_blank();
+        refused
+    };
+    if refused {
+        // Whoever was told to wait has no commit to be woken by.
+        state.watermark.wake();
+    }
 }

@@ -114,8 +114,13 @@ impl Spool {
     ) -> Result<(Self, Recovered), OpenError> {
         let (spool, stepper, recovered) = Self::open_stepped(storage, config, wall_ms)?;
         let Stepper { writer, keeper } = stepper;
-        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        let start = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
+            let watch = Watch { state: Arc::clone(&spool.handle.state), name };
+            let watched = move || {
+                let _watch = watch;
+                run();
+            };
+            let thread = std::thread::Builder::new().name(name.into()).spawn(watched);
             thread.map_err(|error| OpenError::Io { what: format!("starting the thread {name}"), error })
         };
         let threads = [
@@ -267,6 +272,21 @@ impl Spool {
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.handle.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread of the spool that panics has failed it: otherwise everything would be taken and nothing be confirmed.
+struct Watch {
+    state: Arc<State>,
+    name: &'static str,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = std::io::Error::other("the thread panicked");
+            self.state.poison_io(format!("running {}", self.name), &error);
+        }
     }
 }
 

@@ -83,6 +83,8 @@ impl State {
     pub(super) fn poison(&self, failure: Failure) -> Failure {
         self.pending().door = Door::Poisoned;
         self.watermark.fail(failure.clone());
+        // Whoever has looked for a failure under the lock and found none is asleep by the time the lock is free.
+        drop(self.pending());
         self.appended.notify_all();
         self.settled.notify_all();
         self.kick_keeper();

@@ -46,6 +46,8 @@ pub struct Watermark {
     ends: PerLane<AtomicU64>,
     failure: OnceLock<Failure>,
     wakes: RwLock<Vec<Wake>>,
+    /// Called after a failure only.
+    alarms: RwLock<Vec<Wake>>,
 }
 
 impl Watermark {
@@ -54,6 +56,7 @@ impl Watermark {
             ends: PerLane::new(|lane| AtomicU64::new(*ends.of(lane))),
             failure: OnceLock::new(),
             wakes: RwLock::new(Vec::new()),
+            alarms: RwLock::new(Vec::new()),
         }
     }
 
@@ -67,6 +70,11 @@ impl Watermark {
     /// not wait: one for each runtime, which then looks at [`Self::durable`].
     pub fn on_commit(&self, wake: Wake) {
         self.wakes.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Has `alarm` called when the spool has failed, as [`Self::on_commit`] does.
+    pub fn on_failure(&self, alarm: Wake) {
+        self.alarms.write().unwrap_or_else(PoisonError::into_inner).push(alarm);
     }
 
     /// The error that ended this spool, if one did. Nothing more becomes durable after it.
@@ -84,10 +92,14 @@ impl Watermark {
     pub(super) fn fail(&self, failure: Failure) {
         if self.failure.set(failure).is_ok() {
             self.wake();
+            for alarm in self.alarms.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                alarm();
+            }
         }
     }
 
-    fn wake(&self) {
+    /// Has everybody look again: more is durable, or there is room again for what was refused.
+    pub(super) fn wake(&self) {
         for wake in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             wake();
         }

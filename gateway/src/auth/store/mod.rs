@@ -35,7 +35,8 @@ const OPEN_WAIT_MS_MAX: u64 = 2_000;
 
 /// The n-th takes schema n to schema n + 1. One that has been released is never edited: a change is a further
 /// one.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO meta VALUES ('boot', 0), ('generation', 0);
     CREATE TABLE login (
@@ -48,7 +49,12 @@ const MIGRATIONS: &[&str] = &["
         acknowledged INTEGER NOT NULL, touched_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX note_by_time ON note (touched_ms);
-"];
+",
+    "
+    ALTER TABLE note ADD COLUMN refused TEXT;
+    ALTER TABLE note ADD COLUMN refused_ms INTEGER;
+",
+];
 
 /// Everything read at the start.
 pub(super) struct Stored {

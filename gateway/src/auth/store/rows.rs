@@ -42,9 +42,9 @@ pub(super) fn write_note(
     device: &DeviceId,
     note: &Note,
 ) -> rusqlite::Result<()> {
-    let reject = note.reject.as_ref();
-    let mut statement =
-        transaction.prepare_cached("INSERT OR REPLACE INTO note VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    let (reject, refused) = (note.reject.as_ref(), note.refused.as_ref());
+    let sql = "INSERT OR REPLACE INTO note VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let mut statement = transaction.prepare_cached(sql)?;
     let written = statement.execute(params![
         device.as_str(),
         note.seen_ms.map(signed),
@@ -53,6 +53,8 @@ pub(super) fn write_note(
         note.qos0,
         note.acknowledged,
         signed(note.touched_ms),
+        refused.map(|refused| &refused.reason),
+        refused.map(|refused| signed(refused.at_ms)),
     ])?;
     debug_assert_eq!(written, 1);
     Ok(())
@@ -84,16 +86,20 @@ pub(super) fn login_of_row(row: &Row<'_>) -> Result<Entry, String> {
 pub(super) fn note_of_row(row: &Row<'_>) -> Result<(DeviceId, Note), String> {
     let device: String = column(row, "device")?;
     let device = DeviceId::new(&device).map_err(|_| format!("note {device:?}: not a device id"))?;
-    let at_ms = column::<Option<i64>>(row, "reject_ms")?.map_or(0, unsigned);
-    let reject = column::<Option<String>>(row, "reject")?.map(|reason| LastReject { reason, at_ms });
     let note = Note {
         seen_ms: column::<Option<i64>>(row, "seen_ms")?.map(unsigned),
-        reject,
+        reject: last(row, "reject", "reject_ms")?,
+        refused: last(row, "refused", "refused_ms")?,
         qos0: column(row, "qos0")?,
         acknowledged: column(row, "acknowledged")?,
         touched_ms: unsigned(column(row, "touched_ms")?),
     };
     Ok((device, note))
+}
+
+fn last(row: &Row<'_>, reason: &str, at_ms: &str) -> Result<Option<LastReject>, String> {
+    let at_ms = column::<Option<i64>>(row, at_ms)?.map_or(0, unsigned);
+    Ok(column::<Option<String>>(row, reason)?.map(|reason| LastReject { reason, at_ms }))
 }
 
 fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, name: &str) -> Result<T, String> {

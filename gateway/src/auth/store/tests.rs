@@ -37,6 +37,7 @@ fn what_was_written_reads_back_after_opening_again() {
     let note = Note {
         seen_ms: Some(5),
         reject: Some(LastReject { reason: "ütz\0\n".to_owned(), at_ms: 6 }),
+        refused: Some(LastReject { reason: "disabled".to_owned(), at_ms: 8 }),
         qos0: true,
         acknowledged: false,
         touched_ms: 7,
@@ -57,6 +58,27 @@ fn what_was_written_reads_back_after_opening_again() {
         assert_eq!(read.generation, written.generation);
     }
     assert_eq!(stored.logins.len(), 2);
+}
+
+#[test]
+fn a_file_of_the_first_schema_keeps_its_notes_and_learns_of_refused_logins() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.execute_batch("INSERT INTO note VALUES ('d', 1, 'range', 2, 0, 1, 3)").unwrap();
+    old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    set_mode(&path, 0o600);
+    let mut store = Store::open(&path).unwrap();
+    let (device, mut note) = store.read(10).unwrap().notes.pop().unwrap();
+    assert_eq!(note.reject, Some(LastReject { reason: "range".to_owned(), at_ms: 2 }));
+    assert_eq!((note.refused.clone(), note.seen_ms, note.touched_ms), (None, Some(1), 3));
+    note.refused = Some(LastReject { reason: "wrong password".to_owned(), at_ms: 4 });
+    store.write_notes(&[(device.clone(), note.clone())], 10).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().read(10).unwrap().notes, [(device, note)]);
 }
 
 #[test]

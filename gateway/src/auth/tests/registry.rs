@@ -191,6 +191,21 @@ fn a_disabled_device_is_told_from_an_unknown_one() {
 }
 
 #[test]
+fn every_login_holds_its_name_until_it_is_removed() {
+    let fixture = Fixture::new();
+    fixture.add("sensor_1");
+    let reader = NewDevice { role: Role::Application, subscribe: filters(&["#"]), ..device("reader") };
+    fixture.registry.add(reader, WALL_MS).unwrap();
+    fixture.registry.add(group("fleet", "fleet_"), WALL_MS).unwrap();
+    fixture.registry.disable(&["sensor_1".to_owned()]).unwrap();
+    assert!(["sensor_1", "reader", "fleet"].iter().all(|name| fixture.registry.is_login(name)));
+    let others = ["", "sensor_2", "fleet_1", "SENSOR_1", &"x".repeat(70_000)];
+    assert!(!others.iter().any(|name| fixture.registry.is_login(name)));
+    fixture.registry.remove(&["sensor_1".to_owned()]).unwrap();
+    assert!(!fixture.registry.is_login("sensor_1"));
+}
+
+#[test]
 fn boots_are_counted() {
     let fixture = Fixture::new();
     assert_eq!(fixture.registry.begin_boot(), Ok(1));
@@ -236,6 +251,7 @@ fn notes_are_kept_by_a_flush() {
     fixture.registry.note_seen(&sensor, WALL_MS + 1);
     fixture.registry.note_refused("sensor_1", "wrong password", WALL_MS + 2);
     fixture.registry.note_refused("nobody", "wrong password", WALL_MS + 2);
+    fixture.registry.note_reject(&sensor, "31.5 is outside the range", WALL_MS + 1);
     fixture.registry.note_reject(&other, "31.5 is outside the range", WALL_MS + 3);
     fixture.registry.note_qos(&other, 0, WALL_MS + 4);
     fixture.registry.flush().unwrap();
@@ -244,8 +260,12 @@ fn notes_are_kept_by_a_flush() {
     let shown = fixture.registry.show("sensor_1").unwrap();
     assert_eq!(shown.seen_ms, Some(WALL_MS + 1));
     assert_eq!(
-        shown.last_reject,
+        shown.last_refused,
         Some(LastReject { reason: "wrong password".to_owned(), at_ms: WALL_MS + 2 })
+    );
+    assert_eq!(
+        shown.last_reject,
+        Some(LastReject { reason: "31.5 is outside the range".to_owned(), at_ms: WALL_MS + 1 })
     );
     assert!(shown.login.is_some() && !shown.qos0_only);
     let shown = fixture.registry.show("other").unwrap();
@@ -256,6 +276,30 @@ fn notes_are_kept_by_a_flush() {
     assert_eq!(fixture.registry.show("nobody"), Err(DeviceError::Unknown("nobody".to_owned())));
     fixture.registry.note_qos(&other, 1, WALL_MS + 5);
     assert!(fixture.registry.qos0_only(10).is_empty());
+}
+
+#[test]
+fn the_owner_is_told_why_a_login_was_refused() {
+    let fixture = Fixture::new();
+    for id in ["sensor_1", "sensor_2", "fleet_own"] {
+        fixture.add(id);
+    }
+    fixture.registry.add(group("fleet", "fleet_"), WALL_MS).unwrap();
+    fixture.registry.disable(&["sensor_2".to_owned()]).unwrap();
+    let cases = [
+        ("sensor_1", "anything", "wrong password"),
+        ("sensor_2", "anything", "disabled"),
+        ("fleet", "fleet_1", "wrong password"),
+        ("fleet", "truck_1", "client id outside the group"),
+        ("fleet", "fleet_own", "client id outside the group"),
+        ("fleet", "", "client id outside the group"),
+        ("nobody", "", "wrong password"),
+    ];
+    for (user, client_id, cause) in cases {
+        let attempt = fixture.registry.authenticate(user, b"wrong", client_id, NOW_MS);
+        assert!(matches!(attempt, Attempt::Refused), "{user} {client_id}");
+        assert_eq!(fixture.registry.refusal_cause(user, client_id), cause, "{user} {client_id}");
+    }
 }
 
 #[test]

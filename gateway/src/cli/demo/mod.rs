@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     DemoArgs, Error, print,
-    run::{raise_file_limit, start_error},
+    run::{close_to_others, raise_file_limit, start_error},
     when::span,
 };
 use crate::{
@@ -45,6 +45,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
     let log = logging::Config { level: logging::Level::Warn, ..config.log };
     logging::start(log, args.log.log_level, args.log.log_format)?;
     raise_file_limit();
+    close_to_others();
     let credentials = add_sensors(&config, args.devices)?;
     let gateway = Gateway::start(&config, None).map_err(start_error)?;
     print::note(format_args!(
@@ -156,11 +157,14 @@ impl Folder {
             return fresh.map(Self::Fresh).map_err(cannot);
         };
         let is_empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+        let shown = dir.display();
         if is_empty {
-            return Ok(Self::Kept(dir.to_owned()));
+            let cannot = |error| Error::CannotCreate(format!("cannot make {shown}: {error}"));
+            return std::fs::create_dir_all(dir).map(|()| Self::Kept(dir.to_owned())).map_err(cannot);
         }
-        let dir = dir.display();
-        Err(Error::CannotCreate(format!("{dir} is not empty; name a folder that is empty or not there yet")))
+        Err(Error::CannotCreate(format!(
+            "{shown} is not empty; name a folder that is empty or not there yet"
+        )))
     }
 
     fn path(&self) -> &Path {

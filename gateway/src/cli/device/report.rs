@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::auth::{AddedDevice, DeviceDetail, Filter, LoginDetail, Role};
+use crate::auth::{AddedDevice, DeviceDetail, Filter, LastReject, LoginDetail, Role};
 
 /// A new login with its secret, for a person to read.
 pub(super) fn added(out: &mut impl Write, what: &str, added: &[AddedDevice]) -> io::Result<()> {
@@ -53,7 +53,7 @@ pub(super) fn table(out: &mut impl Write, logins: &[LoginDetail]) -> io::Result<
 /// One device or login in full.
 pub(super) fn detail(out: &mut impl Write, detail: &DeviceDetail) -> io::Result<()> {
     writeln!(out, "{}", detail.id)?;
-    let mut row = |name: &str, value: &str| writeln!(out, "  {name:<12} {value}");
+    let mut row = |name: &str, value: &str| writeln!(out, "  {name:<13} {value}");
     match &detail.login {
         Some(login) => {
             row("role", login.role.as_str())?;
@@ -65,13 +65,17 @@ pub(super) fn detail(out: &mut impl Write, detail: &DeviceDetail) -> io::Result<
         None => row("login", "none of its own: it came through a group, another device, or anonymously")?,
     }
     row("last heard", &detail.seen_ms.map_or("never".to_owned(), time))?;
-    let reject = detail.last_reject.as_ref();
-    let reject = reject.map(|reject| format!("{}  {}", time(reject.at_ms), printable(&reject.reason)));
-    row("last reject", reject.as_deref().unwrap_or("none"))?;
+    row("last reject", &last(detail.last_reject.as_ref()))?;
+    row("refused login", &last(detail.last_refused.as_ref()))?;
     if detail.qos0_only {
         row("promise", "none: it publishes with QoS 0 only, which nobody acknowledges")?;
     }
     Ok(())
+}
+
+fn last(reject: Option<&LastReject>) -> String {
+    let text = |reject: &LastReject| format!("{}  {}", time(reject.at_ms), printable(&reject.reason));
+    reject.map_or_else(|| "none".to_owned(), text)
 }
 
 /// "1 login", "2 logins".

@@ -163,17 +163,19 @@ fn list_and_show_say_what_is_known() {
 
     let sensor = DeviceId::new("sensor_1").unwrap();
     fixture.registry.note_reject(&sensor, "topic \x1b[2J of another device", WALL_MS);
+    fixture.registry.note_refused("sensor_1", "wrong password", WALL_MS + 1_000);
     fixture.registry.note_qos(&sensor, 0, WALL_MS);
     let text = fixture.run(&["show", "sensor_1"]).unwrap();
+    assert!(text.contains("refused login 2023-11-14T22:13:21Z  wrong password"), "{text}");
     assert!(
-        text.contains("last reject  2023-11-14T22:13:20Z  topic \u{fffd}[2J of another device"),
+        text.contains("last reject   2023-11-14T22:13:20Z  topic \u{fffd}[2J of another device"),
         "{text}"
     );
-    assert!(text.contains("QoS 0 only") && text.contains("last heard   2023-"), "{text}");
+    assert!(text.contains("QoS 0 only") && text.contains("last heard    2023-"), "{text}");
     let json: serde_json::Value =
         serde_json::from_str(&fixture.run(&["show", "sensor_1", "--json"]).unwrap()).unwrap();
     assert_eq!(json["last_reject"]["at_ms"], WALL_MS);
-    assert!(fixture.run(&["show", "line3"]).unwrap().contains("last reject  none"));
+    assert!(fixture.run(&["show", "line3"]).unwrap().contains("last reject   none"));
     fixture.run(&["show", "nobody"]).unwrap_err();
 }
 

@@ -103,6 +103,36 @@ fn a_format_that_is_demanded_is_kept_to() {
 }
 
 #[test]
+fn a_route_that_cleans_numbers_takes_nothing_else() {
+    for key in ["range = [0, 50]", "scale = 2", "offset = 1"] {
+        for format in ["", "format = 'text'", "format = 'json'"] {
+            let toml = format!("[[route]]\ntopic = 'x'\nmeasurement = 'temperature'\n{key}\n{format}");
+            let compiled = routes(&toml).unwrap();
+            let payloads: [&[u8]; 10] = [
+                b"hot",
+                b"true",
+                b"nan",
+                b"sensor_1,hot",
+                b"\"hot\"",
+                br#"{"temperature":"hot"}"#,
+                br#"{"temperature":true,"count":1}"#,
+                br#"{"level":"hot"}"#,
+                br#"[{"temperature":1},{"temperature":"hot"}]"#,
+                b"\xff",
+            ];
+            for payload in payloads {
+                let text = String::from_utf8_lossy(payload);
+                assert_eq!(normalise(&compiled, "x", payload).err(), Some(Reject::Format), "{toml}: {text}");
+            }
+        }
+        let compiled = routes(&format!("[[route]]\ntopic = 'x'\n{key}")).unwrap();
+        assert!(normalise(&compiled, "x", br#"{"temperature":1,"state":"open","on":true}"#).is_ok());
+    }
+    let unit = routes("[[route]]\ntopic = 'x'\nformat = 'text'\nunit = 'C'").unwrap();
+    assert!(normalise(&unit, "x", b"open").is_ok());
+}
+
+#[test]
 fn numbers_are_scaled_then_moved_then_checked() {
     let route = "[[route]]\ntopic = 'x'\nscale = 0.5\noffset = -40\nrange = [-40, 85]";
     assert_eq!(number(route, "x", "20"), Ok(-30.0));

@@ -288,3 +288,18 @@ fn inspection_tells_what_is_there_and_what_is_damaged() {
     assert_eq!(found.damage.len(), 1);
     assert!(found.to_string().contains("records 1..2 are lost"), "{found}");
 }
+
+#[test]
+fn what_was_given_up_does_not_come_back_with_the_power() {
+    let disk = SimulatedDisk::new(14, DISK_BYTES);
+    let (spool, mut stepper) = open(&disk, &small());
+    let cursor = spool.cursor("file", Start::Oldest).unwrap();
+    let (taken, _) = until_refused(&spool, &mut stepper, Lane::Telemetry);
+    cursor.advance(Lane::Telemetry, taken).unwrap();
+    stepper.keep().unwrap();
+    let oldest = spool.status().unwrap().lanes.telemetry.oldest;
+    assert!(oldest > 0, "something was given up");
+    drop((spool, stepper));
+    let (_, _, recovered) = Spool::open_stepped(disk.power_cut(1), &small(), 0).unwrap();
+    assert_eq!(recovered.oldest.telemetry, oldest);
+}
