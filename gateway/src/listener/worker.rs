@@ -367,8 +367,11 @@ impl Worker {
             self.flush(&connection);
             connection.wake();
         }
+        // A spool that has failed never settles what a connection waits for.
+        let has_failed = || self.shared.pipeline.spool().watermark().failure().is_some();
         loop {
-            if self.connections.borrow().is_empty() || self.shared.clock.now_ms() >= until_ms {
+            let is_over = self.shared.clock.now_ms() >= until_ms || has_failed();
+            if is_over || self.connections.borrow().is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
