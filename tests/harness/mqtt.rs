@@ -68,9 +68,14 @@ pub struct Client {
 impl Client {
     /// A TCP connection, nothing sent.
     pub fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the gateway listens");
-        stream.set_nodelay(true).expect("a TCP socket");
-        Self { version: Version::V5, stream, received: Vec::new() }
+        Self::try_open(port).expect("the gateway listens")
+    }
+
+    /// The same, beside a gateway that may just have ended.
+    pub fn try_open(port: u16) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { version: Version::V5, stream, received: Vec::new() })
     }
 
     /// Connects and sends CONNECT; the CONNACK's code.
