@@ -5,6 +5,7 @@ mod faults;
 mod fixtures;
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod limits;
+mod misplaced;
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod model;
 mod road;
