@@ -6,8 +6,11 @@ const DISK_BYTES: u64 = 40 * SEGMENT_BYTES_MIN;
 const BLOCK: usize = 4096;
 const RECORDS: u64 = 20;
 
+/// Records by offset.
+type Records = Vec<(Offset, Vec<u8>)>;
+
 /// A sound spool of several segments, its records and the names of its segments in order.
-fn spool_on_disk() -> (SimulatedDisk, Vec<(Offset, Vec<u8>)>, Vec<String>) {
+fn spool_on_disk() -> (SimulatedDisk, Records, Vec<String>) {
     let disk = SimulatedDisk::new(3, DISK_BYTES);
     let (spool, mut stepper, _) = Spool::open_stepped(disk.clone(), &small(), 0).unwrap();
     let _cursor = spool.cursor("file", Start::Oldest).unwrap();
