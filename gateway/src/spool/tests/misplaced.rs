@@ -6,8 +6,10 @@ const DISK_BYTES: u64 = 40 * SEGMENT_BYTES_MIN;
 const BLOCK: usize = 4096;
 const RECORDS: u64 = 20;
 
+type Records = Vec<(Offset, Vec<u8>)>;
+
 /// A sound spool of several segments, its records and the names of its segments in order.
-fn spool_on_disk() -> (SimulatedDisk, Vec<(Offset, Vec<u8>)>, Vec<String>) {
+fn spool_on_disk() -> (SimulatedDisk, Records, Vec<String>) {
     let disk = SimulatedDisk::new(3, DISK_BYTES);
     let (spool, mut stepper, _) = Spool::open_stepped(disk.clone(), &small(), 0).unwrap();
     let _cursor = spool.cursor("file", Start::Oldest).unwrap();
@@ -49,7 +51,7 @@ fn assert_goes_on(disk: &SimulatedDisk, expected: &[(Offset, Vec<u8>)]) {
 }
 
 /// The records that can be read.
-fn present(spool: &Spool) -> Vec<(Offset, Vec<u8>)> {
+fn present(spool: &Spool) -> Records {
     let (mut reader, mut all) = (spool.reader(Lane::Telemetry, 0), Vec::new());
     loop {
         let batch = reader.next_batch(usize::MAX).unwrap();
@@ -78,6 +80,18 @@ fn a_commit_of_another_segment_does_not_take_its_log_over() {
     let (first, last) = (&names[0], &names[names.len() - 1]);
     copy_block(&disk, (last, 1), (first, 2));
     disk.corrupt(first, 20, 0xff);
+    let expected: Vec<_> = all.into_iter().filter(|(offset, _)| *offset != 1).collect();
+    assert_goes_on(&disk, &expected);
+}
+
+#[test]
+fn of_two_damaged_headers_each_segment_gets_its_own_back() {
+    let (disk, all, names) = spool_on_disk();
+    let (first, last) = (&names[0], &names[names.len() - 1]);
+    copy_block(&disk, (last, 1), (first, 2));
+    for name in [first, last] {
+        disk.corrupt(name, 20, 0xff);
+    }
     let expected: Vec<_> = all.into_iter().filter(|(offset, _)| *offset != 1).collect();
     assert_goes_on(&disk, &expected);
 }
