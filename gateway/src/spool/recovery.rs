@@ -140,25 +140,38 @@ impl Recovery<'_> {
         Ok(candidates)
     }
 
-    /// Which file each epoch belongs to. Where several headers name one epoch, a block or a file has got to where it
-    /// does not belong; the epoch is that of the file with the most of its records.
+    /// Which file each epoch belongs to: the one whose header names it, else the one whose commits do. Where there are
+    /// several, a block or a file has got to where it does not belong; it is the one with the most commits.
     fn owners(&self, names: &[String]) -> io::Result<HashMap<Epoch, String>> {
-        let mut owners: HashMap<Epoch, String> = HashMap::new();
+        let mut owners = HashMap::new();
+        let mut headless = Vec::new();
         let mut block = vec![0; BLOCK_BYTES];
         for name in names.iter().filter(|name| name.ends_with(SEGMENT_SUFFIX)) {
             let file = self.storage.open(name, false)?;
             let read = file.read_at(&mut block, 0)?;
-            let header = SegmentHeader::from_block(block.get(..read).unwrap_or_default());
-            let Ok(SegmentHeader { epoch, .. }) = header else { continue };
-            if let Some(other) = owners.get(&epoch) {
-                let other = self.storage.open(other, false)?;
-                if salvage::end(&*other, epoch)? >= salvage::end(&*file, epoch)? {
-                    continue;
-                }
+            match SegmentHeader::from_block(block.get(..read).unwrap_or_default()) {
+                Ok(header) => self.claim(&mut owners, header.epoch, name)?,
+                Err(_) => headless.push((name, file)),
             }
-            owners.insert(epoch, name.clone());
+        }
+        let named = owners.clone();
+        for (name, file) in headless {
+            if let Some(header) = salvage::header(&*file, |epoch| named.contains_key(&epoch))? {
+                self.claim(&mut owners, header.epoch, name)?;
+            }
         }
         Ok(owners)
+    }
+
+    fn claim(&self, owners: &mut HashMap<Epoch, String>, epoch: Epoch, name: &str) -> io::Result<()> {
+        if let Some(other) = owners.get(&epoch) {
+            let commits = |name| salvage::commits(&*self.storage.open(name, false)?, epoch);
+            if commits(other)? >= commits(name)? {
+                return Ok(());
+            }
+        }
+        owners.insert(epoch, name.into());
+        Ok(())
     }
 
     /// The header of a segment file; where it is damaged or another file's, what its commits say. A file that was being
@@ -176,7 +189,8 @@ impl Recovery<'_> {
         {
             return Ok(Some(header));
         }
-        let salvaged = salvage::header(&*file, |epoch| owners.contains_key(&epoch))?;
+        let salvaged =
+            salvage::header(&*file, |epoch| owners.get(&epoch).is_some_and(|owner| owner != name))?;
         if read == BLOCK_BYTES && block.iter().all(|byte| *byte == 0) && salvaged.is_none()
             || read < BLOCK_BYTES
         {

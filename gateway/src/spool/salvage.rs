@@ -3,7 +3,6 @@
 use std::io;
 
 use super::{
-    Offset,
     commit::{Commit, CommitHeader},
     segment::{BLOCK, BLOCK_BYTES, Epoch, LogPlace, SegmentHeader},
     storage::StorageFile,
@@ -33,15 +32,11 @@ pub(super) fn header(
     }))
 }
 
-/// Behind the last record of the valid commits of `epoch` in the file; 0 when there are none.
-pub(super) fn end(file: &dyn StorageFile, epoch: Epoch) -> io::Result<Offset> {
-    let mut end = 0;
-    each_commit(file, |commit| {
-        if commit.epoch == epoch {
-            end = end.max(commit.end());
-        }
-    })?;
-    Ok(end)
+/// How many valid commits of `epoch` are in the file.
+pub(super) fn commits(file: &dyn StorageFile, epoch: Epoch) -> io::Result<u64> {
+    let mut commits = 0;
+    each_commit(file, |commit| commits += u64::from(commit.epoch == epoch))?;
+    Ok(commits)
 }
 
 /// Every valid commit of any epoch in the file.
