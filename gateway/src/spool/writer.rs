@@ -3,7 +3,6 @@
 use std::{
     io,
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use tidegate_protocol::Lane;
@@ -17,9 +16,6 @@ use super::{
     state::State,
     storage::{AlignedBuffer, StorageFile},
 };
-
-/// The rest of the writer behind its commits. A record that finds the spool idle does not wait for it.
-const REST: Duration = Duration::from_micros(400);
 
 /// The segment that a lane's commits go into.
 pub(super) struct Tail {
@@ -88,10 +84,6 @@ impl Writer {
                 if !state.pending().has_filled() {
                     break;
                 }
-            }
-            if interval.is_zero() {
-                // Whoever is acknowledged publishes again: a short rest lets all of these share the next commit.
-                std::thread::sleep(REST);
             }
         }
     }
