@@ -11,9 +11,13 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -58,13 +62,22 @@ fn spawn(dir: &Path, port: u16) -> Child {
     let program = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
     let mut command = Command::new(program);
     command.arg("-c").arg(dir.join("mosquitto.conf")).stderr(Stdio::null());
-    let child = command.spawn().unwrap_or_else(|error| panic!("mosquitto: {error}; {INSTALL}"));
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("mosquitto: {error}; {INSTALL}"));
     let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    // A bare TCP connection to a free port of the system's own choice may meet itself: MQTT has to be spoken.
+    while !publish_probe(port) {
         assert!(Instant::now() < deadline, "mosquitto does not listen");
+        assert!(child.try_wait().unwrap().is_none(), "mosquitto has ended");
         thread::sleep(Duration::from_millis(20));
     }
     child
+}
+
+fn publish_probe(port: u16) -> bool {
+    let mut publish = Command::new("mosquitto_pub");
+    publish.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-t", "x/probe", "-m", "{}"]);
+    let published = publish.stderr(Stdio::null()).status();
+    published.unwrap_or_else(|error| panic!("mosquitto_pub: {error}; {INSTALL}")).success()
 }
 
 /// Writes what is published as the gateway's output would, until it is dropped.
@@ -82,11 +95,17 @@ impl Subscriber {
             .unwrap_or_else(|error| panic!("mosquitto_sub: {error}; {INSTALL}"));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let path = out.join("readings-00000001.jsonl");
+        let subscribed = Arc::new(AtomicBool::new(false));
+        let first = Arc::clone(&subscribed);
         let writer = thread::spawn(move || {
             let mut file = fs::File::create(path).unwrap();
             for line in lines {
                 let line = line.unwrap();
                 let (topic, payload) = line.split_once(' ').unwrap();
+                if topic == "x/probe" {
+                    first.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 let device = topic.replace("x/", "sensor_");
                 let rest = payload.strip_prefix('{').expect("a reading is a JSON object");
                 let reading: BTreeMap<String, serde_json::Value> = serde_json::from_str(payload).unwrap();
@@ -95,9 +114,22 @@ impl Subscriber {
                 file.write_all(line.as_bytes()).unwrap();
             }
         });
-        // mosquitto_sub says nothing when it has subscribed.
-        thread::sleep(Duration::from_millis(500));
-        Self { child, writer: Some(writer) }
+        let mut subscriber = Self { child, writer: Some(writer) };
+        subscriber.wait_until_subscribed(port, &subscribed);
+        subscriber
+    }
+}
+
+impl Subscriber {
+    /// mosquitto_sub says nothing when it has subscribed: a message that comes through does.
+    fn wait_until_subscribed(&mut self, port: u16, subscribed: &AtomicBool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !subscribed.load(Ordering::Relaxed) {
+            assert!(Instant::now() < deadline, "mosquitto_sub does not get what is published");
+            assert!(self.child.try_wait().unwrap().is_none(), "mosquitto_sub has ended");
+            assert!(publish_probe(port), "mosquitto takes no probe");
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
