@@ -7,16 +7,22 @@ use crate::{source::Source, tables};
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Every text file that is in the repository or would be with `git add .`.
-pub fn read(root: &Path) -> Vec<Source> {
+/// The path of every file that is in the repository or would be with `git add .`.
+pub fn list(root: &Path) -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
         .expect("git lists the files; install git");
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
+}
+
+/// Those of `paths` that are text.
+pub fn read(root: &Path, paths: &[&str]) -> Vec<Source> {
     let mut sources = Vec::new();
-    for path in String::from_utf8_lossy(&listed.stdout).split('\0').filter(|path| !path.is_empty()) {
+    for path in paths {
         let file = root.join(path);
         if fs::metadata(&file).is_ok_and(|about| about.len() <= FILE_BYTES_MAX)
             && let Ok(text) = fs::read_to_string(&file)

@@ -167,7 +167,6 @@ pub(crate) struct Worker {
     pub(crate) held: RefCell<Vec<Rc<Connection>>>,
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     pub(crate) write_buffer: RefCell<Vec<u8>>,
-    pub(crate) draining: Cell<bool>,
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
     unsettled: [RefCell<Waiting>; 2],
     next_connection: Cell<u64>,
@@ -195,7 +194,6 @@ impl Worker {
             held: RefCell::default(),
             read_buffer: RefCell::new(vec![0; READ_BYTES_MAX]),
             write_buffer: RefCell::default(),
-            draining: Cell::new(false),
             unsettled: Default::default(),
             next_connection: Cell::new(1),
             appended: Notify::new(),
@@ -360,7 +358,6 @@ impl Worker {
     }
 
     async fn drain(&self) {
-        self.draining.set(true);
         let until_ms = self.shared.clock.now_ms().saturating_add(DRAIN_MS_MAX);
         for connection in self.all() {
             connection.session.borrow_mut().handle_shutdown(self.shared.clock.now_ms());
