@@ -173,12 +173,12 @@ impl Asking {
 
     fn bytes(&self) -> Vec<u8> {
         let [high, low] = self.message_id.to_be_bytes();
-        let mut out = vec![1 << 6 | self.kind << 4 | self.token.len() as u8, self.code, high, low];
+        let mut out = vec![1 << 6 | self.kind << 4 | byte(short(self.token.len())), self.code, high, low];
         out.extend(&self.token);
         let mut last = 0;
         for (number, value) in &self.options {
             let (delta, delta_more) = nibble(number - last);
-            let (length, length_more) = nibble(value.len() as u16);
+            let (length, length_more) = nibble(short(value.len()));
             out.push(delta << 4 | length);
             out.extend(delta_more);
             out.extend(length_more);
@@ -195,8 +195,8 @@ impl Asking {
 
 fn nibble(value: u16) -> (u8, Vec<u8>) {
     match value {
-        0..=12 => (value as u8, Vec::new()),
-        13..=268 => (13, vec![(value - 13) as u8]),
+        0..=12 => (byte(value), Vec::new()),
+        13..=268 => (13, vec![byte(value - 13)]),
         _ => (14, (value - 269).to_be_bytes().to_vec()),
     }
 }
@@ -204,4 +204,12 @@ fn nibble(value: u16) -> (u8, Vec<u8>) {
 fn empty(kind: u8, message_id: u16) -> Vec<u8> {
     let [high, low] = message_id.to_be_bytes();
     vec![1 << 6 | kind << 4, 0, high, low]
+}
+
+fn short(number: usize) -> u16 {
+    number.try_into().expect("a small number")
+}
+
+fn byte(number: u16) -> u8 {
+    number.try_into().expect("a smaller one")
 }

@@ -57,7 +57,7 @@ fn a_path_is_a_topic() {
         ("telemetry/", "telemetry/"),
         ("温度", "温度"),
     ] {
-        gateway.send(&post(path, topic.len() as u16 + 100 * path.len() as u16).bytes());
+        gateway.send(&post(path, short(topic.len() + 100 * path.len())).bytes());
         assert_eq!(gateway.seen.last().unwrap().topic, topic);
     }
     let hidden = post("t", 1).option(11, b"a/b");
@@ -69,7 +69,7 @@ fn a_path_is_a_topic() {
 fn put_is_for_those_who_speak_for_others() {
     let mut gateway = Gateway::new();
     for (number, path) in ["telemetry//d", "t//d", "event//d", "e//d"].into_iter().enumerate() {
-        assert_eq!(gateway.send(&post(path, number as u16).code(3).bytes()), []);
+        assert_eq!(gateway.send(&post(path, short(number)).code(3).bytes()), []);
     }
     assert_eq!(gateway.seen.len(), 4);
     for (number, code) in [(10, 3), (11, 1), (12, 4), (13, 5), (14, 31)] {
@@ -98,7 +98,7 @@ fn each_content_format_has_its_media_type() {
         (&[112], "application/senml+cbor"),
         (&[1, 2], "coap/258"),
     ] {
-        let id = gateway.seen.len() as u16;
+        let id = short(gateway.seen.len());
         gateway.send(&post("t", id).option(12, format).bytes());
         assert_eq!(gateway.seen.last().unwrap().content_type.as_deref(), Some(name));
     }
