@@ -242,7 +242,7 @@ impl Worker {
     async fn follow_turns(self: Rc<Self>) {
         loop {
             self.appended.notified().await;
-            self.shared.pipeline.spool().release();
+            self.shared.pipeline.spool().write_out();
         }
     }
 
