@@ -52,7 +52,10 @@ impl<const N: usize> Reading<N> {
             if i > 0 {
                 out.write_char(',')?;
             }
-            write!(out, "\"{name}\":")?;
+            // A name has nothing to escape.
+            out.write_char('"')?;
+            out.write_str(name.as_str())?;
+            out.write_str("\":")?;
             value.write_json(out)?;
         }
         out.write_char('}')
