@@ -140,6 +140,9 @@ fn is_reserved(text: &str, first: u8) -> bool {
 }
 
 fn is_sql_word(text: &str) -> bool {
+    if !(2..=10).contains(&text.len()) {
+        return false;
+    }
     let first = text.bytes().next().unwrap_or_default().to_ascii_lowercase();
     SQL_WORDS.iter().any(|word| {
         word.len() == text.len() && word.as_bytes().first() == Some(&first) && word.eq_ignore_ascii_case(text)
@@ -199,6 +202,7 @@ mod tests {
 
     #[test]
     fn every_reserved_property_is_refused() {
+        assert!(SQL_WORDS.iter().all(|w| (2..=10).contains(&w.len())));
         for word in BUS_PROPERTIES.iter().chain(&BUS_TRANSACTION_PROPERTIES) {
             assert_eq!(Name::new(word), Err(InvalidName::Reserved), "{word}");
         }

@@ -58,12 +58,12 @@ impl<'a> Text<'a> {
         (*first == byte).then_some(())
     }
 
-    /// `"name":` of letters, digits and `_`.
+    /// `"name":`. What is no name, an escape in it among that, is found out when one is made of it.
     fn key(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
-        let len = self.rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'))?;
+        let len = self.rest.iter().position(|byte| *byte == b'"')?;
         let (key, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest.strip_prefix(b"\"")?;
+        self.rest = rest.get(1..)?;
         self.expect(b':')?;
         str::from_utf8(key).ok()
     }
