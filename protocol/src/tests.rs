@@ -221,8 +221,8 @@ fn reading() -> impl Strategy<Value = Reading> {
 
 proptest! {
     #[test]
-    fn numbers_are_written_in_the_fewest_digits(whole in -1_000_000_000_000_i64..1_000_000_000_000, decimals in 0..6) {
-        let number = whole as f64 / 10_f64.powi(decimals);
+    fn numbers_are_written_in_the_fewest_digits(whole in any::<i32>(), decimals in 0..6) {
+        let number = f64::from(whole) / 10_f64.powi(decimals);
         let mut written = String::new();
         Value::Number(number).write_json(&mut written).unwrap();
         prop_assert_eq!(written, number.to_string());

@@ -4,7 +4,7 @@
 //! at most, and leaves everything else, faults among it, to the general reader. What it takes, it reads as that one
 //! does; a property test holds the two together.
 
-use tidegate_protocol::{ENVELOPE_WORDS, Name, Reading, Value};
+use tidegate_protocol::{ENVELOPE_WORDS, Measurement, Name, Reading, Value};
 
 /// Digits of which a double holds every combination.
 const DIGITS_MAX: usize = 15;
@@ -16,7 +16,7 @@ const POWERS: [f64; DIGITS_MAX + 1] =
 /// Puts what `payload` says into `reading`, which is empty; `None` when the general reader is to look at it, and
 /// then `reading` holds nothing of use.
 pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
-    let mut text = Text { rest: payload };
+    let mut text = Text { rest: payload, seen: 0 };
     text.expect(b'{')?;
     loop {
         let key = text.key()?;
@@ -42,6 +42,8 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
 /// What is left to read.
 struct Text<'a> {
     rest: &'a [u8],
+    /// A bit for each kind of name that was read: what is of a new kind need not be looked for among the others.
+    seen: u64,
 }
 
 impl<'a> Text<'a> {
@@ -99,7 +101,12 @@ impl<'a> Text<'a> {
     fn measurement(&mut self, key: &str, reading: &mut Reading) -> Option<()> {
         let name = Name::new(key).ok()?;
         let value = Value::Number(self.number()?);
-        reading.push(name, value).ok()
+        let bit = kind(key.as_bytes());
+        if self.seen & bit != 0 {
+            return reading.push(name, value).ok();
+        }
+        self.seen |= bit;
+        reading.measurements.push(Measurement { name, value, unit: None }).ok()
     }
 
     /// What may stand behind `values`: numbers of the reading.
@@ -165,6 +172,12 @@ impl<'a> Text<'a> {
         let size = digits as f64 / scale;
         Some(if negative { -size } else { size })
     }
+}
+
+/// One of 64 bits, by the last two letters: names of one device often begin alike.
+fn kind(name: &[u8]) -> u64 {
+    let [.., before, last] = name else { return 1 };
+    1 << ((u32::from(*before) * 5 + u32::from(*last)) % 64)
 }
 
 #[cfg(test)]
