@@ -156,7 +156,7 @@ fn sent() -> impl Strategy<Value = Sent> {
         "[ -~]{0,20}".prop_map(|text| Value::text(&text).unwrap()),
     ];
     let unit = prop::option::of("[A-Za-z%/]{1,8}");
-    ("[a-z][a-z0-9]{0,7}_x", value, unit, 1_000_000_000..1_000_000_004_u32)
+    ("m[a-z0-9]{0,7}_x", value, unit, 1_000_000_000..1_000_000_004_u32)
         .prop_map(|(name, value, unit, second)| Sent { name, value, unit, second })
 }
 
