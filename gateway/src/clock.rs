@@ -74,6 +74,18 @@ impl Clock {
     }
 }
 
+/// The moment `wait` from here, for calls that wait until a moment.
+#[must_use]
+pub fn deadline(wait: Duration) -> Instant {
+    Instant::now() + wait
+}
+
+/// Whether the moment has come.
+#[must_use]
+pub fn is_over(deadline: Instant) -> bool {
+    Instant::now() >= deadline
+}
+
 /// Milliseconds since the Unix epoch, for commands that run beside a gateway.
 #[must_use]
 pub fn wall_ms() -> Millis {

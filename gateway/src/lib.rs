@@ -20,6 +20,8 @@ pub mod pipeline;
 
 pub mod spool;
 
+pub mod core;
+
 pub mod bridge;
 
 pub mod output;
