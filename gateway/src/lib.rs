@@ -22,6 +22,8 @@ pub mod spool;
 
 pub mod core;
 
+pub mod service;
+
 pub mod bridge;
 
 pub mod output;

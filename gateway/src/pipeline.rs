@@ -41,6 +41,17 @@ pub struct Publish<'a> {
     pub user_properties: Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
 }
 
+/// What the gateway itself has to say of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// The topic, as if the device had sent it.
+    pub topic: &'a str,
+    /// JSON.
+    pub payload: &'a [u8],
+    /// User properties, in order.
+    pub properties: &'a [(&'a str, &'a str)],
+}
+
 /// Why a publish was not stored as a message.
 #[derive(Debug, Error)]
 pub enum Refusal {
@@ -148,6 +159,31 @@ impl Pipeline {
         envelope.user_properties = vec![("reason".into(), reject.code().into())];
         let kept = publish.payload.get(..REJECT_PAYLOAD_BYTES_MAX).unwrap_or(publish.payload);
         self.spool.append_held(Lane::Telemetry, &envelope, 0, kept)
+    }
+
+    /// Appends what the gateway itself has to say of `device` to the `event` lane: outputs and subscribers get it as they
+    /// get what the device sends.
+    ///
+    /// # Errors
+    /// [`Unavailable`] says why nothing was stored.
+    pub fn accept_own(
+        &self,
+        device: &tidegate_protocol::DeviceId,
+        own: &Own<'_>,
+    ) -> Result<Position, Unavailable> {
+        let publish = Publish {
+            topic: own.topic,
+            payload: own.payload,
+            protocol: Protocol::Gateway,
+            qos: 1,
+            content_type: Some("application/json"),
+            user_properties: own
+                .properties
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        };
+        self.spool.append(Lane::Event, &self.envelope(device, &publish), 0, own.payload)
     }
 
     fn envelope<'a>(

@@ -28,11 +28,13 @@ use crate::{
     clock::{Clock, wall_ms},
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
+    core::{self, Core},
     listener::{self, Shared, Workers},
     logging::Log,
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
+    service::alarm::{self, Alarms},
     spool::{self, Disk, Lane, Recovered, Spool, Start},
 };
 
@@ -119,6 +121,8 @@ pub struct Gateway {
     registry: Registry,
     routes: Arc<ArcSwap<Routes>>,
     bridges: Vec<Bridge>,
+    core: Core,
+    alarms: Alarms,
     workers: Workers,
     control: control::Server,
     failed: Arc<Notify>,
@@ -186,6 +190,8 @@ impl Reloader {
             ("anonymous", old.anonymous != config.anonymous),
             ("[spool]", old.spool != config.spool),
             ("[mqtt]", old.mqtt != config.mqtt),
+            ("[core]", old.core != config.core),
+            ("[[alarm]]", old.alarms != config.alarms),
             ("[[output]]", old.outputs != config.outputs),
         ];
         changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
@@ -222,10 +228,14 @@ impl Gateway {
             clock.clone(),
             config.threads().get().into(),
         ));
+        let core = Core::start(spool.clone(), config.core.clone());
+        let alarms = start_alarms(config, &core, &shared, &routes)?;
         let services = control::Services {
             shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
+            core: core.handle(),
+            alarms: alarms.handle(),
             reloader: Arc::clone(&reloader),
             last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
         };
@@ -235,7 +245,7 @@ impl Gateway {
         let workers =
             Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
         tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
-        Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
+        Ok(Self { spool, registry, routes, bridges, core, alarms, workers, control, failed, reloader })
     }
 
     /// The address that MQTT clients connect to.
@@ -254,6 +264,18 @@ impl Gateway {
     #[must_use]
     pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
         &self.routes
+    }
+
+    /// The live bus, for services in this process.
+    #[must_use]
+    pub fn core(&self) -> core::Handle {
+        self.core.handle()
+    }
+
+    /// The alarms, for who shows them in this process.
+    #[must_use]
+    pub fn alarms(&self) -> alarm::Handle {
+        self.alarms.handle()
     }
 
     /// Runs until `stop` or a fatal error, then stops in order. SIGHUP reads the configuration again.
@@ -316,6 +338,9 @@ impl Gateway {
         if let Err(error) = self.spool.drain() {
             tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
         }
+        // What they find in the last readings is delivered with them.
+        problems.extend(self.alarms.stop().err());
+        self.core.stop();
         self.bridges.iter().for_each(Bridge::ask_to_stop);
         for bridge in self.bridges {
             problems.extend(bridge.drain().err());
@@ -407,6 +432,22 @@ fn start_bridges(
         bridges.push(bridge.map_err(StartError::Thread)?);
     }
     Ok(bridges)
+}
+
+fn start_alarms(
+    config: &Config,
+    core: &Core,
+    shared: &Arc<Shared>,
+    routes: &Arc<ArcSwap<Routes>>,
+) -> Result<Alarms, StartError> {
+    let parts = alarm::Parts {
+        rules: config.alarms.clone(),
+        data: config.data.clone(),
+        core: core.handle(),
+        shared: Arc::clone(shared),
+        routes: Arc::clone(routes),
+    };
+    Alarms::start(parts).map_err(StartError::Thread)
 }
 
 fn listener_config(config: &Config) -> listener::Config {

@@ -70,6 +70,20 @@ port = {coap_port}
 [http]
 port = {http_port}
 
+# A measurement that leaves its range is told once as an event, and once more when it is back. As many as you like;
+# `alarm=[]` above the first section, in place of this one, turns alarms off.
+[[alarm]]
+name = "temperature_high"
+measurement = "temperature"
+above = 35.0            # or `below`
+clear = 33.0            # back in range at this or less; left out: at what does not raise it
+
+# Memory of the live bus behind `tail` and alarms. Who falls behind it reads on from disk.
+# [core]
+# segment_bytes_max = 131072
+# segments_max = 4
+# topics_max = 4096     # devices with a topic of their own
+
 # What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
 # that logged in, and the topic is kept.
 # [[route]]

@@ -14,14 +14,14 @@ use crate::{
 /// How long something that should happen at once may take on a busy machine.
 const SOON_MAX: Duration = Duration::from_secs(10);
 
-struct Fixture {
-    spool: Spool,
-    core: Core,
+pub(crate) struct Fixture {
+    pub(crate) spool: Spool,
+    pub(crate) core: Core,
     _folder: TempDir,
 }
 
 impl Fixture {
-    fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config_of_spool = spool::Config { reserve_free_bytes: 0, ..spool::Config::default() };
         let (spool, _) = Spool::open(Disk::new(folder.path().join("spool")), &config_of_spool, 1).unwrap();
@@ -29,9 +29,8 @@ impl Fixture {
         Self { spool, core, _folder: folder }
     }
 
-    /// Appends without waiting for the disk.
-    fn append(&self, lane: Lane, device: &str, topic: &str, payload: &str) {
-        let envelope = Envelope {
+    pub(crate) fn envelope<'a>(device: &'a str, topic: &'a str) -> Envelope<'a> {
+        Envelope {
             kind: Kind::Message,
             device,
             uid: Uid::Gateway,
@@ -46,11 +45,16 @@ impl Fixture {
             mono_gw: 1,
             boot_gw: 1,
             clock: ClockQuality::Unknown,
-        };
+        }
+    }
+
+    /// Appends without waiting for the disk.
+    pub(crate) fn append(&self, lane: Lane, device: &str, topic: &str, payload: &str) {
+        let envelope = Self::envelope(device, topic);
         self.spool.append(lane, &envelope, 0, payload.as_bytes()).unwrap();
     }
 
-    fn append_many(&self, lane: Lane, numbers: std::ops::Range<u32>) {
+    pub(crate) fn append_many(&self, lane: Lane, numbers: std::ops::Range<u32>) {
         for number in numbers {
             self.append(lane, &format!("sensor_{}", number % 7), "telemetry", &number.to_string());
         }
