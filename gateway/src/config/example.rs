@@ -44,13 +44,7 @@ anonymous = false
 level = "info"          # error, warn, info, debug, trace
 format = "text"         # text, json
 
-# Readings wait on disk until every output has them.
-[spool]
-max_disk = "2GB"        # the most it takes
-reserve_free = "100MB"  # what it leaves to others
-keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
-when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
-sd_card = false         # spare the card: write ten times a second at most
+{SPOOL}
 
 [mqtt]
 # listen = "127.0.0.1"  # one address to listen on
@@ -70,19 +64,7 @@ port = {coap_port}
 [http]
 port = {http_port}
 
-# A measurement that leaves its range is told once as an event, and once more when it is back. As many as you like;
-# `alarm=[]` above the first section, in place of this one, turns alarms off.
-[[alarm]]
-name = "temperature_high"
-measurement = "temperature"
-above = 35.0            # or `below`
-clear = 33.0            # back in range at this or less; left out: at what does not raise it
-
-# Memory of the live bus behind `tail` and alarms. Who falls behind it reads on from disk.
-# [core]
-# segment_bytes_max = 131072
-# segments_max = 4
-# topics_max = 4096     # devices with a topic of their own
+{ALARMS}
 
 # What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
 # that logged in, and the topic is kept.
@@ -106,3 +88,25 @@ keep_files = 16         # closed files that stay
 "#
     )
 }
+
+const SPOOL: &str = r#"# Readings wait on disk until every output has them.
+[spool]
+max_disk = "2GB"        # the most it takes
+reserve_free = "100MB"  # what it leaves to others
+keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
+when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
+sd_card = false         # spare the card: write ten times a second at most"#;
+
+const ALARMS: &str = r#"# A measurement that leaves its range is told once as an event, and once more when it is back. As many as you like;
+# `alarm=[]` above the first section, in place of this one, turns alarms off.
+[[alarm]]
+name = "temperature_high"
+measurement = "temperature"
+above = 35.0            # or `below`
+clear = 33.0            # back in range at this or less; left out: at what does not raise it
+
+# Memory of the live bus behind `tail` and alarms. Who falls behind it reads on from disk.
+# [core]
+# segment_bytes_max = 131072
+# segments_max = 4
+# topics_max = 4096     # devices with a topic of their own"#;

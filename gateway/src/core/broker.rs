@@ -83,16 +83,16 @@ const fn may_start() -> bool {
 
 fn try_build(config: &Config) -> Result<(Publisher, Vec<Link>), Dead> {
     let beats = SegmentConfig { max_segment_size: BEAT_SEGMENT_BYTES, max_segment_count: 2 };
-    let router = RouterConfig {
-        max_connections: LINKS_MAX + 1,
-        max_outgoing_packet_count: FORWARD_MAX,
-        max_segment_size: config.segment_bytes_max,
-        max_segment_count: config.segments_max,
+    let mut router = RouterConfig {
         // Made with the router, so that one that cannot be is known here and not from its thread.
         initialized_filters: Some(vec![format!("{TOPIC_ROOT}/#"), BEAT_TOPIC.to_owned()]),
         custom_segment: Some(HashMap::from([(BEAT_TOPIC.to_owned(), beats)])),
         ..RouterConfig::default()
     };
+    router.max_connections = LINKS_MAX + 1;
+    router.max_outgoing_packet_count = FORWARD_MAX;
+    router.max_segment_size = config.segment_bytes_max;
+    router.max_segment_count = config.segments_max;
     let broker = Broker::new(rumqttd::Config { router, ..rumqttd::Config::default() });
     let (tx, rx) = broker.link("feeder")?;
     let mut publisher = Publisher { tx, rx, beat: 0 };
