@@ -230,18 +230,18 @@ mod tests {
         let fixture = Fixture::new(core::Config::default());
         let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
         let mut tail = Tail::start(&fixture.core.handle(), &routes, TailRequest::default()).unwrap();
-        let count = u64::try_from(4 * BATCHES_MAX).unwrap();
+        let count = u64::try_from(3 * BATCHES_MAX).unwrap();
         for number in 0..count {
             fixture.append(Lane::Telemetry, "a", "telemetry", &number.to_string());
             fixture.spool.drain().unwrap();
-            thread::sleep(Duration::from_millis(7));
+            thread::sleep(Duration::from_millis(25));
         }
         assert_eq!(tail.shown.len(), BATCHES_MAX, "the thread waits for room");
         let mut offsets = Vec::new();
         for _ in 0..1_000 {
             if let Some(shown) = tail.look() {
                 offsets.extend(shown.iter().map(|shown| shown.offset));
-            } else if offsets.len() < 4 * BATCHES_MAX {
+            } else if offsets.len() < 3 * BATCHES_MAX {
                 thread::sleep(Duration::from_millis(10));
             }
         }

@@ -18,8 +18,8 @@ use crate::{
 
 /// Bytes of records in a round.
 const ROUND_BYTES_MAX: usize = 64 * 1024;
-/// How long commits are gathered into a round.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long commits are gathered into a round: little for eyes and alarms, and many commits under load.
+const GATHER: Duration = Duration::from_millis(20);
 /// Time between two heartbeats when there is nothing to hand over.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// How long a heartbeat may take.
