@@ -186,7 +186,8 @@ impl Pipeline {
                 .map(|(name, value)| ((*name).into(), (*value).into()))
                 .collect(),
         };
-        self.spool.append(Lane::Event, &self.envelope(device, &publish), 0, own.payload)
+        let envelope = self.envelope(device, &publish, self.clock.wall_ms());
+        self.spool.append(Lane::Event, &envelope, 0, own.payload)
     }
 
     fn envelope<'a>(

@@ -296,7 +296,8 @@ fn look_at(
     }
     let Ok(device) = DeviceId::new(envelope.device) else { return };
     let (topic, content_type) = (envelope.topic, envelope.content_type);
-    let input = Input { device: &device, topic, payload: record.payload, content_type };
+    let input =
+        Input { device: &device, topic, payload: record.payload, content_type, ts_gw: envelope.ts_gw };
     let Ok(message) = routes.normalise(&input) else { return };
     let Content::Readings(readings) = &message.content else { return };
     for (index, reading) in readings.iter().enumerate() {
