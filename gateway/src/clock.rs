@@ -74,6 +74,18 @@ impl Clock {
     }
 }
 
+/// The moment `wait` from here, for calls that wait until a moment.
+#[must_use]
+pub fn deadline(wait: Duration) -> Instant {
+    Instant::now() + wait
+}
+
+/// Whether the moment has come.
+#[must_use]
+pub fn is_over(deadline: Instant) -> bool {
+    Instant::now() >= deadline
+}
+
 /// Measures how long something takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

@@ -20,6 +20,10 @@ pub mod pipeline;
 
 pub mod spool;
 
+pub mod core;
+
+pub mod service;
+
 pub mod bridge;
 
 pub mod output;

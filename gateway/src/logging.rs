@@ -124,13 +124,18 @@ impl fmt::Debug for Log {
     }
 }
 
+/// The embedded router, whose words are for who works on it: it makes a span for each message, and calls the end of a
+/// service an error. Named in [`ENVIRONMENT`] it speaks.
+const SILENT: &str = "rumqttd";
+
 fn filter(config: Level, flag: Option<Level>, said: Option<&str>) -> Result<EnvFilter, LoggingError> {
     let text = match (flag, said) {
         (Some(level), _) => level.to_string(),
         (None, Some(said)) => said.to_owned(),
         (None, None) => config.to_string(),
     };
-    EnvFilter::try_new(&text).map_err(|error| LoggingError::Filter { text, why: error.to_string() })
+    let all = if text.contains(SILENT) { text.clone() } else { format!("{text},{SILENT}=off") };
+    EnvFilter::try_new(all).map_err(|error| LoggingError::Filter { text, why: error.to_string() })
 }
 
 impl fmt::Display for Level {
@@ -152,9 +157,10 @@ mod tests {
     #[test]
     fn the_flag_goes_before_the_environment_and_the_environment_before_the_file() {
         let chosen = |flag, said| filter(Level::Info, flag, said).unwrap().to_string();
-        assert_eq!(chosen(Some(Level::Trace), Some("warn")), "trace");
-        assert_eq!(chosen(None, Some("warn")), "warn");
-        assert_eq!(chosen(None, None), "info");
+        assert_eq!(chosen(Some(Level::Trace), Some("warn")), "rumqttd=off,trace");
+        assert_eq!(chosen(None, Some("warn")), "rumqttd=off,warn");
+        assert_eq!(chosen(None, None), "rumqttd=off,info");
+        assert_eq!(chosen(None, Some("info,rumqttd=debug")), "rumqttd=debug,info");
     }
 
     #[test]

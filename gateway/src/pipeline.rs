@@ -43,6 +43,17 @@ pub struct Publish<'a> {
     pub user_properties: Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
 }
 
+/// What the gateway itself has to say of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Own<'a> {
+    /// The topic, as if the device had sent it.
+    pub topic: &'a str,
+    /// JSON.
+    pub payload: &'a [u8],
+    /// User properties, in order.
+    pub properties: &'a [(&'a str, &'a str)],
+}
+
 /// Why a publish was not stored as a message.
 #[derive(Debug, Error)]
 pub enum Refusal {
@@ -180,6 +191,32 @@ impl Pipeline {
             Ok(Topic::Named { .. } | Topic::Other) => self.routes.load().has(topic),
             Ok(Topic::Command { .. }) | Err(_) => false,
         }
+    }
+
+    /// Appends what the gateway itself has to say of `device` to the `event` lane: outputs and subscribers get it as they
+    /// get what the device sends.
+    ///
+    /// # Errors
+    /// [`Unavailable`] says why nothing was stored.
+    pub fn accept_own(
+        &self,
+        device: &tidegate_protocol::DeviceId,
+        own: &Own<'_>,
+    ) -> Result<Position, Unavailable> {
+        let publish = Publish {
+            topic: own.topic,
+            payload: own.payload,
+            protocol: Protocol::Gateway,
+            qos: 1,
+            content_type: Some("application/json"),
+            user_properties: own
+                .properties
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        };
+        let envelope = self.envelope(device, &publish, self.clock.wall_ms());
+        self.spool.append(Lane::Event, &envelope, 0, own.payload)
     }
 
     fn envelope<'a>(

@@ -28,11 +28,13 @@ use crate::{
     clock::{Clock, wall_ms},
     config::{CoapConfig, Config, ConfigError, OutputConfig, Overrides},
     control,
+    core::{self, Core},
     listener::{self, Shared, Workers},
     logging::Log,
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
+    service::alarm::{self, Alarms},
     spool::{self, Disk, Lane, Recovered, Spool, Start},
 };
 
@@ -112,6 +114,8 @@ pub struct Gateway {
     registry: Registry,
     routes: Arc<ArcSwap<Routes>>,
     bridges: Vec<Bridge>,
+    core: Core,
+    alarms: Alarms,
     workers: Workers,
     control: control::Server,
     failed: Arc<Notify>,
@@ -180,6 +184,8 @@ impl Reloader {
             ("[spool]", old.spool != config.spool),
             ("[mqtt]", old.mqtt != config.mqtt),
             ("[coap]", old.coap != config.coap),
+            ("[core]", old.core != config.core),
+            ("[[alarm]]", old.alarms != config.alarms),
             ("[[output]]", old.outputs != config.outputs),
         ];
         changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
@@ -213,10 +219,14 @@ impl Gateway {
             Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone(), workers);
         shared.coap = coap_config(config);
         let shared = Arc::new(shared);
+        let core = Core::start(spool.clone(), config.core.clone());
+        let alarms = start_alarms(config, &core, &shared, &routes)?;
         let services = control::Services {
             shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
+            core: core.handle(),
+            alarms: alarms.handle(),
             reloader: Arc::clone(&reloader),
             last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
         };
@@ -225,7 +235,7 @@ impl Gateway {
         // Last: whoever sees the port open can ask the control socket.
         let workers = Workers::start(&shared)?;
         report_ready(config, &workers);
-        Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
+        Ok(Self { spool, registry, routes, bridges, core, alarms, workers, control, failed, reloader })
     }
 
     /// The address that MQTT clients connect to.
@@ -250,6 +260,18 @@ impl Gateway {
     #[must_use]
     pub fn routes(&self) -> &Arc<ArcSwap<Routes>> {
         &self.routes
+    }
+
+    /// The live bus, for services in this process.
+    #[must_use]
+    pub fn core(&self) -> core::Handle {
+        self.core.handle()
+    }
+
+    /// The alarms, for who shows them in this process.
+    #[must_use]
+    pub fn alarms(&self) -> alarm::Handle {
+        self.alarms.handle()
     }
 
     /// Runs until `stop` or a fatal error, then stops in order. SIGHUP reads the configuration again.
@@ -312,6 +334,9 @@ impl Gateway {
         if let Err(error) = self.spool.drain() {
             tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
         }
+        // What they find in the last readings is delivered with them.
+        problems.extend(self.alarms.stop().err());
+        self.core.stop();
         self.bridges.iter().for_each(Bridge::ask_to_stop);
         for bridge in self.bridges {
             problems.extend(bridge.drain().err());
@@ -424,6 +449,22 @@ fn report_ready(config: &Config, workers: &Workers) {
 fn coap_config(config: &Config) -> Option<listener::coap::Config> {
     let CoapConfig { enabled, ref limits, .. } = config.coap;
     enabled.then(|| listener::coap::Config { listen: config.coap_address(), limits: limits.clone() })
+}
+
+fn start_alarms(
+    config: &Config,
+    core: &Core,
+    shared: &Arc<Shared>,
+    routes: &Arc<ArcSwap<Routes>>,
+) -> Result<Alarms, StartError> {
+    let parts = alarm::Parts {
+        rules: config.alarms.clone(),
+        data: config.data.clone(),
+        core: core.handle(),
+        shared: Arc::clone(shared),
+        routes: Arc::clone(routes),
+    };
+    Alarms::start(parts).map_err(StartError::Thread)
 }
 
 fn listener_config(config: &Config) -> listener::Config {

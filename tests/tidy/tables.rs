@@ -18,6 +18,8 @@ pub const PURE: &[&str] = &[
     "gateway/src/auth/throttle.rs",
     "gateway/src/spool/record.rs",
     "gateway/src/spool/retention.rs",
+    "gateway/src/core/message.rs",
+    "gateway/src/service/alarm/rules.rs",
     "gateway/src/bridge/window.rs",
     "gateway/src/bridge/backoff.rs",
 ];
@@ -66,6 +68,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("pbkdf2", &["gateway/src/auth/mosquitto.rs"]),
     ("proptest", &[]),
     ("rmqtt_codec", &["gateway/src/session/mqtt/codec.rs"]),
+    ("rumqttd", &["gateway/src/core/broker.rs"]),
     ("rumqttc", &["simulator/src/mqtt", "simulator/src/target"]),
     ("rusqlite", &["gateway/src/auth/store.rs", "gateway/src/auth/store/"]),
     ("rustix", &["gateway/src/cli/", "gateway/src/spool/storage/", "simulator/src/"]),

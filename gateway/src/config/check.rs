@@ -1,7 +1,7 @@
 //! What types cannot say: rules on one value, and rules between two.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     num::NonZeroU16,
     path::{Path, PathBuf},
@@ -11,7 +11,7 @@ use super::{
     CoapConfig, Config, OutputConfig,
     document::{Finding, Step::Index, Step::Key},
 };
-use crate::normalise::Routes;
+use crate::{core, normalise::Routes, service::alarm::RULES_MAX};
 
 /// Runtimes that `threads` may ask for.
 pub const THREADS_MAX: NonZeroU16 = NonZeroU16::new(256).unwrap();
@@ -36,6 +36,8 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     connections(config, &mut findings);
     anonymous(config, &mut findings);
     spool(config, &mut findings);
+    core(config, &mut findings);
+    alarms(config, &mut findings);
     routes(config, &mut findings);
     outputs(config, &mut findings);
     findings
@@ -144,6 +146,44 @@ fn spool(config: &Config, findings: &mut Vec<Finding>) {
     if let Err(error) = config.spool.check() {
         let wrong = format!("`{}` cannot be this", error.key);
         findings.push(Finding::new(&[Key("spool"), Key(error.key)], wrong, format!("write {}", error.why)));
+    }
+}
+
+fn core(config: &Config, findings: &mut Vec<Finding>) {
+    let core::Config { segment_bytes_max, segments_max, topics_max } = config.core;
+    let ranges = [
+        ("segment_bytes_max", segment_bytes_max, core::SEGMENT_BYTES_MIN..=core::SEGMENT_BYTES_MAX),
+        ("segments_max", segments_max, 1..=core::SEGMENTS_MAX),
+        ("topics_max", topics_max, 1..=core::TOPICS_MAX),
+    ];
+    for (key, value, range) in ranges {
+        if !range.contains(&value) {
+            let instead = format!("write {} to {}", range.start(), range.end());
+            findings.push(Finding::new(
+                &[Key("core"), Key(key)],
+                format!("{value} is too little or too much"),
+                instead,
+            ));
+        }
+    }
+}
+
+fn alarms(config: &Config, findings: &mut Vec<Finding>) {
+    if config.alarms.len() > RULES_MAX {
+        let wrong = format!("more than {RULES_MAX} alarms");
+        findings.push(Finding::new(&[Key("alarm"), Index(RULES_MAX)], wrong, "take some out"));
+    }
+    let mut names = HashSet::new();
+    for (i, alarm) in config.alarms.iter().enumerate() {
+        if let Err(error) = alarm.check() {
+            let path = [Key("alarm"), Index(i), Key(error.key)];
+            findings.push(Finding::new(&path, error.wrong, error.instead));
+        }
+        if !names.insert(&alarm.name) {
+            let wrong = format!("a second alarm named \"{}\"", alarm.name.escape_debug());
+            let path = [Key("alarm"), Index(i), Key("name")];
+            findings.push(Finding::new(&path, wrong, "give each alarm its own name"));
+        }
     }
 }
 

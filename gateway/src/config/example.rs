@@ -23,7 +23,7 @@ impl Default for Example {
 
 /// Every key with its value and what it does.
 pub(crate) fn text(example: &Example) -> String {
-    [gateway(example), listeners(example), ROUTES_AND_OUTPUTS.to_owned()].concat()
+    [gateway(example), listeners(example), ALARMS.to_owned() + "\n\n", ROUTES_AND_OUTPUTS.to_owned()].concat()
 }
 
 fn gateway(example: &Example) -> String {
@@ -48,13 +48,7 @@ anonymous = false
 level = "info"          # error, warn, info, debug, trace
 format = "text"         # text, json
 
-# Readings wait on disk until every output has them.
-[spool]
-max_disk = "2GB"        # the most it takes
-reserve_free = "100MB"  # what it leaves to others
-keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
-when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
-sd_card = false         # spare the card: write ten times a second at most
+{SPOOL}
 
 "#
     )
@@ -116,3 +110,25 @@ dir = "out"             # starts at the data folder
 rotate_bytes = "64MiB"
 keep_files = 16         # closed files that stay
 "#;
+
+const SPOOL: &str = r#"# Readings wait on disk until every output has them.
+[spool]
+max_disk = "2GB"        # the most it takes
+reserve_free = "100MB"  # what it leaves to others
+keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
+when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
+sd_card = false         # spare the card: write ten times a second at most"#;
+
+const ALARMS: &str = r#"# A measurement that leaves its range is told once as an event, and once more when it is back. As many as you like;
+# `alarm=[]` above the first section, in place of this one, turns alarms off.
+[[alarm]]
+name = "temperature_high"
+measurement = "temperature"
+above = 35.0            # or `below`
+clear = 33.0            # back in range at this or less; left out: at what does not raise it
+
+# Memory of the live bus behind `tail` and alarms. Who falls behind it reads on from disk.
+# [core]
+# segment_bytes_max = 131072
+# segments_max = 4
+# topics_max = 4096     # devices with a topic of their own"#;

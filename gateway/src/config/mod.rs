@@ -39,7 +39,7 @@ pub use self::{
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
 };
-use crate::{logging, normalise::RouteConfig, spool};
+use crate::{core, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
 
 /// File of the registry, in the data folder. It holds secrets, if only salted and hashed.
 pub const STATE_FILE: &str = "state.db";
@@ -72,6 +72,11 @@ pub struct Config {
     pub coap: CoapConfig,
     /// `[http]`
     pub http: HttpConfig,
+    /// `[core]`
+    pub core: core::Config,
+    /// `[[alarm]]`; left out: the one of [`AlarmConfig::temperature_high`]. `alarm = []` turns alarms off.
+    #[serde(rename = "alarm")]
+    pub alarms: Vec<AlarmConfig>,
     /// `[[route]]`, in the order they are tried.
     #[serde(rename = "route")]
     pub routes: Vec<RouteConfig>,
@@ -100,6 +105,8 @@ impl Default for Config {
             mqtt: MqttConfig::default(),
             coap: CoapConfig::default(),
             http: HttpConfig::default(),
+            core: core::Config::default(),
+            alarms: vec![AlarmConfig::temperature_high()],
             routes: Vec::new(),
             outputs: vec![OutputConfig::File(FileConfig::default())],
         }

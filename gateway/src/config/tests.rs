@@ -1,6 +1,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
+use crate::service::alarm::RULES_MAX;
 
 /// The one fault of `text`, as it is shown.
 fn fault(text: &str) -> String {
@@ -33,6 +34,37 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
     assert_eq!(config.routes.len(), 1);
     assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
     assert_eq!(config.coap.limits, crate::session::coap::Limits::default());
+}
+
+#[test]
+fn alarms_and_the_core_are_checked() {
+    let parse = |text: &str| Config::parse(text, Overrides::default());
+    assert_eq!(parse("alarm = []").unwrap().alarms, []);
+    let alarm = "[[alarm]]\nname = \"cold\"\nmeasurement = \"temperature\"\n";
+    let read = parse(&format!("{alarm}below = 4\n")).unwrap().alarms;
+    assert_eq!((read.len(), read[0].below, read[0].clear), (1, Some(4.0), None));
+    let cases = [
+        (
+            format!("{alarm}above = 4.0\nclear = 5.0\n"),
+            "5:9: the value that clears the alarm raises it; write",
+        ),
+        (alarm.to_owned(), "2:8: nothing raises this alarm; add `above = …` or `below = …`"),
+        (format!("{alarm}above = 4.0\n{alarm}above = 5.0\n"), "6:8: a second alarm named \"cold\"; give"),
+        (
+            "[core]\nsegment_bytes_max = 1000\n".to_owned(),
+            "2:21: 1000 is too little or too much; write 1024 to",
+        ),
+        ("[core]\nsegments_max = 0\n".to_owned(), "2:16: 0 is too little or too much; write 1 to 1024"),
+        ("[core]\ntopics_max = 1000001\n".to_owned(), "2:14: 1000001 is too little or too much; write 1 to"),
+    ];
+    for (text, expected) in cases {
+        let faults = parse(&text).unwrap_err();
+        assert!(faults[0].to_string().starts_with(expected), "{}", faults[0]);
+    }
+    let many: String = (0..=RULES_MAX)
+        .map(|i| format!("[[alarm]]\nname = \"a{i}\"\nmeasurement = \"temperature\"\nabove = 1\n"))
+        .collect();
+    assert!(parse(&many).unwrap_err()[0].to_string().contains("more than 32 alarms"));
 }
 
 #[test]

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{DeviceAnswer, DeviceCommand};
+use crate::{
+    auth::{DeviceAnswer, DeviceCommand},
+    service::alarm::Alarm,
+};
 
 mod client;
 mod server;
@@ -103,4 +106,7 @@ pub struct Shown {
     pub values: String,
     /// The first number among the values.
     pub number: Option<f64>,
+    /// What the gateway has raised or cleared by itself, if that is what this says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarm: Option<Alarm>,
 }

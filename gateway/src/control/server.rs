@@ -21,8 +21,10 @@ use crate::{
     auth,
     bridge::{self, Replay},
     clock::wall_ms,
+    core,
     listener::Shared,
     normalise::Routes,
+    service::alarm,
     supervisor::Reloader,
 };
 
@@ -41,6 +43,10 @@ pub struct Services {
     pub routes: Arc<ArcSwap<Routes>>,
     /// The running bridges.
     pub bridges: Vec<bridge::Handle>,
+    /// The live bus.
+    pub core: core::Handle,
+    /// The alarms.
+    pub alarms: alarm::Handle,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
     /// When and why the gateway ended by itself the last time it did.

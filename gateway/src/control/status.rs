@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::Services;
 use crate::{
     clock::wall_ms,
+    core,
+    service::alarm,
     spool::{self, CursorStatus, Lane, ReadError},
 };
 
@@ -41,6 +43,10 @@ pub struct Status {
     /// The CoAP listener; none where it is off.
     #[serde(default)]
     pub coap: Option<CoapStatus>,
+    /// The live bus.
+    pub core: core::Status,
+    /// What is out of range.
+    pub alarms: alarm::Status,
 }
 
 /// The CoAP listener since the start, all its sockets together.
@@ -180,6 +186,8 @@ pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
         forgotten,
         connections: connections(services),
         coap: coap(services),
+        core: services.core.status(),
+        alarms: services.alarms.status(),
         spool: spool_status(&spool),
     })
 }
@@ -338,6 +346,8 @@ impl fmt::Display for Status {
         }
         let ConnectionStatus { accepted, denied, rejected, shed, .. } = &self.connections;
         writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
+        write_core(f, &self.core)?;
+        write_alarms(f, &self.alarms)?;
         if !self.connections.qos0_only.is_empty() {
             let names = self.connections.qos0_only.join(", ");
             let more = if self.connections.qos0_more { " and more" } else { "" };
@@ -345,6 +355,36 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
+}
+
+fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
+    let core::Status { alive, followers, rebuilt, reread } = core;
+    let state = match (alive, followers) {
+        (true, _) => "alive",
+        (false, 0) => "asleep, nobody follows",
+        (false, _) => "DOWN, services read the spool",
+    };
+    writeln!(
+        f,
+        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again"
+    )
+}
+
+fn write_alarms(f: &mut fmt::Formatter<'_>, alarms: &alarm::Status) -> fmt::Result {
+    let alarm::Status { raised, named, told_raised, told_cleared, passed_over } = alarms;
+    write!(f, "alarms      {raised} raised; since the start {told_raised} raised, {told_cleared} cleared")?;
+    if *passed_over > 0 {
+        write!(f, ", {passed_over} readings without room for an alarm")?;
+    }
+    writeln!(f)?;
+    for (device, alarm) in named {
+        writeln!(f, "  {device} {alarm}")?;
+    }
+    let more = raised.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        writeln!(f, "  and {more} more")?;
+    }
+    Ok(())
 }
 
 /// `oldest unsent 2 s`, or that there is none.

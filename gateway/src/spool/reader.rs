@@ -80,6 +80,12 @@ impl Reader {
         Self { state, lane, offset, commit: None, place: None }
     }
 
+    /// The lane it reads.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
     /// The offset that the next batch begins with.
     #[must_use]
     pub fn offset(&self) -> Offset {

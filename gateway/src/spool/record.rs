@@ -189,6 +189,24 @@ impl Record<'_> {
     }
 }
 
+impl<'a> Record<'a> {
+    /// Appends the record's bytes, which do not say its position, to `out`.
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        // What a reader has given out was encoded before and fits.
+        if let Some(len) = encoded_len(&self.envelope, self.payload) {
+            encode(&self.envelope, self.format, self.payload, len, out);
+        }
+    }
+
+    /// Takes the first record off `bytes`.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are no record, whole or in part.
+    pub(crate) fn decode_from(position: Position, bytes: &mut &'a [u8]) -> Result<Self, Malformed> {
+        decode(position, bytes)
+    }
+}
+
 /// The bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the bytes are no record")]

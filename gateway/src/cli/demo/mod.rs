@@ -22,6 +22,7 @@ use crate::{
     config::{Config, OutputConfig},
     control::{Tail, TailRequest},
     logging,
+    service::alarm,
     supervisor::{End, Gateway, termination},
 };
 
@@ -32,7 +33,7 @@ use table::Table;
 /// What the sensors are called.
 const PREFIX: &str = "sensor_";
 
-/// Looks at the spool that one drawing takes; more readings wait for the next.
+/// Batches that one drawing takes; more readings wait for the next.
 const LOOKS_MAX: usize = 16;
 
 /// Runs a gateway and its sensors until the time is over or Ctrl-C, then audits.
@@ -103,13 +104,14 @@ fn plan(args: &DemoArgs, config: &Config, address: SocketAddr, credentials: Vec<
 /// The sensors live and are audited while the gateway runs; the gateway stops when they are done.
 async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
     let failed = |error: io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
-    let mut tail = Tail::new(gateway.spool(), gateway.routes(), TailRequest::default())
+    let alarms = gateway.alarms();
+    let mut tail = Tail::start(&gateway.core(), gateway.routes(), TailRequest::default())
         .map_err(|error| Error::Disk(error.to_string()))?;
     let mut table = Table::new();
     let show = move |progress: &Progress| {
         for _ in 0..LOOKS_MAX {
             // What cannot be read or drawn is missing in the table only; the audit reads the output.
-            let Ok(Some(shown)) = tail.look() else { break };
+            let Some(shown) = tail.look() else { break };
             shown.into_iter().for_each(|shown| table.take(shown));
         }
         let _drawn = table.draw(&above(progress), progress.elapsed).is_ok();
@@ -128,7 +130,11 @@ async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
         })
     );
     match end.map_err(failed)? {
-        End::Stopped => report.map_err(|error| Error::Failed(error.to_string())),
+        End::Stopped => {
+            let alarm::Status { told_raised, told_cleared, .. } = alarms.status();
+            print::line(format_args!("alarms: {told_raised} raised, {told_cleared} cleared"))?;
+            report.map_err(|error| Error::Failed(error.to_string()))
+        }
         End::Failed(reason) => Err(Error::Disk(reason)),
     }
 }

@@ -6,12 +6,17 @@ use std::{
 };
 
 use super::super::print;
-use crate::control::Shown;
+use crate::{
+    control::Shown,
+    service::alarm::{Alarm, State},
+};
 
 /// Readings above this are marked, °C.
 pub(super) const HOT_CELSIUS: f64 = 35.0;
 /// Lines of the table on a terminal; the rest of the sensors is counted.
 const ROWS_MAX: usize = 20;
+/// Devices with an alarm that are named.
+const ALARMS_NAMED_MAX: usize = 4;
 /// Characters of a cell.
 const CELL_WIDTH: usize = 19;
 /// Cells of a line.
@@ -28,6 +33,10 @@ pub(super) struct Table {
     newest: BTreeMap<(usize, String), f64>,
     readings: u64,
     hot: u64,
+    /// Devices with an alarm raised, and which.
+    raised: BTreeMap<String, Vec<String>>,
+    /// Alarms raised since the start.
+    alarms: u64,
     is_terminal: bool,
     /// When, since the start, the log gets its next line.
     line_due: Duration,
@@ -39,17 +48,44 @@ impl Table {
             newest: BTreeMap::new(),
             readings: 0,
             hot: 0,
+            raised: BTreeMap::new(),
+            alarms: 0,
             is_terminal: io::stdout().is_terminal(),
             line_due: LINE_EVERY,
         }
     }
 
     pub(super) fn take(&mut self, shown: Shown) {
+        if let Some(alarm) = &shown.alarm {
+            return self.take_alarm(&shown.device, alarm);
+        }
         let Some(number) = shown.number else { return };
         self.readings += 1;
         self.hot += u64::from(number > HOT_CELSIUS);
         // Shorter names first, so that sensor_2 stands before sensor_10.
         self.newest.insert((shown.device.len(), shown.device), number);
+    }
+
+    fn take_alarm(&mut self, device: &str, alarm: &Alarm) {
+        let raised = self.raised.entry(device.to_owned()).or_default();
+        raised.retain(|name| *name != alarm.alarm);
+        if alarm.state() == Some(State::Raised) {
+            self.alarms += 1;
+            raised.push(alarm.alarm.clone());
+        }
+        if raised.is_empty() {
+            self.raised.remove(device);
+        }
+    }
+
+    /// The first devices with an alarm, and how many more there are.
+    fn alarm_words(&self) -> String {
+        let first = self.raised.iter().take(ALARMS_NAMED_MAX);
+        let named: Vec<_> = first.map(|(device, names)| format!("{device} {}", names.join(" "))).collect();
+        let more = self.raised.len().saturating_sub(ALARMS_NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let colon = if named.is_empty() { "" } else { ": " };
+        format!("{} alarms, {} raised{colon}{}{more}", self.alarms, self.raised.len(), named.join(", "))
     }
 
     /// Draws, `elapsed` after the start; `above` is a line about the whole.
@@ -67,7 +103,12 @@ impl Table {
     }
 
     fn page(&self, above: &str) -> String {
-        let mut page = format!("{above}\nreadings {}, over {HOT_CELSIUS} °C {}\n\n", self.readings, self.hot);
+        let mut page = format!(
+            "{above}\nreadings {}, over {HOT_CELSIUS} °C {}\n{}\n\n",
+            self.readings,
+            self.hot,
+            self.alarm_words()
+        );
         for (index, ((_, device), number)) in self.newest.iter().take(ROWS_MAX * COLUMNS).enumerate() {
             let cell = format!("{device} {number:.2}{}", if *number > HOT_CELSIUS { " !" } else { "" });
             let (colour, plain) = if *number > HOT_CELSIUS { (RED, PLAIN) } else { ("", "") };
@@ -90,9 +131,10 @@ impl Table {
             hottest.iter().take(3).map(|((_, device), number)| format!("{device} {number:.2} !")).collect();
         let count = hottest.len();
         format!(
-            "{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}",
+            "{above}; {} readings; {count} sensors over {HOT_CELSIUS} °C: {}; {}",
             self.readings,
-            named.join(", ")
+            named.join(", "),
+            self.alarm_words()
         )
     }
 }
@@ -111,7 +153,32 @@ mod tests {
             ts_gw: 0,
             values: format!("temperature {number}"),
             number: Some(number),
+            alarm: None,
         }
+    }
+
+    fn alarm(device: &str, state: State) -> Shown {
+        let alarm = Alarm {
+            alarm: "temperature_high".to_owned(),
+            state: state.as_str().to_owned(),
+            measurement: "temperature".to_owned(),
+            value: 36.12,
+            limit: 35.0,
+        };
+        Shown { number: None, alarm: Some(alarm), ..shown(device, 36.12) }
+    }
+
+    #[test]
+    fn raised_alarms_are_named_and_counted() {
+        let mut table = Table::new();
+        for device in ["a", "b", "c", "d", "e", "a"] {
+            table.take(alarm(device, State::Raised));
+        }
+        table.take(alarm("b", State::Cleared));
+        let page = table.page("running");
+        assert!(page.contains("6 alarms, 4 raised: a temperature_high, c temperature_high"), "{page}");
+        table.take(alarm("f", State::Raised));
+        assert!(table.page("running").contains(", 5 raised: ") && table.page("").contains(" and 1 more"));
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Small programs on the stream of durable records, each on a thread of its own.
+
+pub mod alarm;
