@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     future::Future,
     pin::pin,
     sync::Arc,
@@ -13,13 +13,13 @@ use tokio::{
 };
 
 use crate::{
-    Error, Plan, Qos, Report,
+    Error, Plan, Qos, Report, Target,
     audit::{self, Audit, Ledger, Verdict},
-    count::Counters,
     device::{Device, DeviceCounts, DevicePlan, Micros},
     mqtt::Failure,
+    part::{self, Part, Rate, per_second},
     payload::PayloadWriter,
-    plan::{AuditPlan, Identity},
+    plan::{AuditPlan, Deal, Identity},
     progress::{Phase, Progress},
     ranges::Ranges,
     sensor::{Clock, Sensor, Shared, Stop, micros},
@@ -63,49 +63,45 @@ pub async fn run(
 
 struct Fleet<'a> {
     plan: &'a Plan,
-    shared: Arc<Shared>,
+    clock: Clock,
+    parts: Vec<Part>,
     stop: watch::Sender<Stop>,
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
     planned_duration: Option<Duration>,
-    /// Acknowledged at the last few looks.
-    rates: VecDeque<(Duration, u64)>,
+    rate: Rate,
     started: Instant,
     ended: Duration,
 }
 
 impl<'a> Fleet<'a> {
     fn start(plan: &'a Plan, identities: Vec<Identity>) -> Self {
-        let shared = Arc::new(Shared {
-            target: plan.target.clone(),
-            version: plan.version,
-            qos: plan.qos,
-            inflight: plan.inflight,
-            keep_alive: plan.keep_alive,
-            acknowledge_max: plan.acknowledge_max,
-            settle_max: plan.settle_max,
-            payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
-            clock: Clock::start(),
-            counters: Counters::new(),
-        });
+        let clock = Clock::start();
+        let mut parts: Vec<_> = plan.targets.iter().cloned().map(Part::new).collect();
+        let shared: Vec<_> = parts.iter().map(|part| Arc::new(shared(plan, part, clock))).collect();
         let (stop, stopped) = watch::channel(Stop::Running);
         let mut ledger = Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() };
         let mut sensors = JoinSet::new();
+        let mut deal = Deal::new(&plan.targets);
         let mut connect_us = 0;
         for (index, identity) in (0_u64..).zip(identities) {
+            let place = deal.next();
+            let (Some(part), Some(shared)) = (parts.get_mut(place), shared.get(place)) else { continue };
+            part.devices += 1;
             ledger.devices.insert(identity.device.to_string(), Ranges::default());
             connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
-            sensors.spawn(sensor(plan, &shared, stopped.clone(), identity, connect_us).run());
+            sensors.spawn(sensor(plan, shared, stopped.clone(), identity, connect_us).run());
         }
         let planned_duration = plan.duration.map(|duration| duration + Duration::from_micros(connect_us));
         Self {
             plan,
-            shared,
+            clock,
+            parts,
             stop,
             sensors,
             ledger,
             planned_duration,
-            rates: VecDeque::new(),
+            rate: Rate::default(),
             started: Instant::now(),
             ended: Duration::ZERO,
         }
@@ -137,7 +133,7 @@ impl<'a> Fleet<'a> {
                 }
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    let now_us = self.shared.clock.now_us();
+                    let now_us = self.clock.now_us();
                     let until_us = now_us.saturating_add(micros(self.plan.settle_max));
                     self.stop.send_replace(Stop::Settle { until_us });
                 }
@@ -151,81 +147,81 @@ impl<'a> Fleet<'a> {
         self.planned_duration.is_some_and(|duration| self.started.elapsed() > duration)
     }
 
-    /// Gives the run up when nobody is let in.
+    /// Gives the run up when some target lets nobody in.
     fn check_let_in(&self, at_end: bool) -> Result<(), Error> {
-        let counters = &self.shared.counters;
-        if counters.accepted.get() > 0 {
+        self.parts.iter().try_for_each(|part| self.check_let_in_at(part, at_end))
+    }
+
+    fn check_let_in_at(&self, part: &Part, at_end: bool) -> Result<(), Error> {
+        let counters = &part.counters;
+        if part.devices == 0 || counters.accepted.get() > 0 {
             return Ok(());
         }
         let late = at_end || self.started.elapsed() >= self.plan.first_connect_max;
-        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(self.plan.devices));
+        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(part.devices));
         match counters.last_failure() {
-            Some(failure) if late || refused => Err(nobody_let_in(self.plan, failure)),
-            None if late && !at_end => Err(nobody_let_in(self.plan, (String::new(), Failure::Timeout))),
+            Some(failure) if late || refused => Err(nobody_let_in(&part.target, failure)),
+            None if late && !at_end => Err(nobody_let_in(&part.target, (String::new(), Failure::Timeout))),
             _ => Ok(()),
         }
     }
 
     fn progress(&mut self, phase: Phase) -> Progress {
-        let counters = &self.shared.counters;
         let elapsed = self.started.elapsed();
-        let acknowledged = counters.acknowledged.get();
-        self.rates.push_back((elapsed, acknowledged));
-        if self.rates.len() > 5 {
-            self.rates.pop_front();
-        }
-        let (since, before) = self.rates.front().copied().unwrap_or_default();
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
         Progress {
             phase,
             elapsed,
             planned_duration: self.planned_duration,
             devices: self.plan.devices,
-            connected: counters.connected.get(),
-            sent: counters.sent.get(),
-            acknowledged,
-            rate_per_s: per_second(acknowledged.saturating_sub(before), elapsed.saturating_sub(since)),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            refused: counters.refused.get(),
-            reconnects: counters.reconnects.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            latency_ms: counters.latency(),
-        }
-    }
-
-    fn unacknowledged(&self) -> u64 {
-        match self.plan.qos {
-            Qos::AtMostOnce => self.shared.counters.unsent(),
-            Qos::AtLeastOnce => self.shared.counters.unsettled(),
+            connected: counts.connected,
+            sent: counts.sent,
+            acknowledged: counts.acknowledged,
+            rate_per_s: self.rate.look(elapsed, counts.acknowledged),
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            refused: counts.refused,
+            reconnects: counts.reconnects,
+            errors: counts.errors,
+            latency_ms,
+            round_trip_ms,
+            targets: self.parts.iter_mut().map(|part| part.progress(elapsed)).collect(),
         }
     }
 
     fn report(&mut self) -> Report {
-        let counters = &self.shared.counters;
-        self.ledger.unaudited = counters.unaudited.get();
-        let acknowledged = counters.acknowledged.get();
+        self.ledger.unaudited = self.parts.iter().map(|part| part.counters.unaudited.get()).sum();
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
+        let targets: Vec<_> = self.parts.iter().map(|part| part.report(self.ended)).collect();
+        let mut causes = BTreeMap::new();
+        for (cause, count) in targets.iter().flat_map(|target| &target.causes) {
+            *causes.entry(cause.clone()).or_default() += count;
+        }
         Report {
             devices: self.plan.devices,
-            devices_accepted: counters.accepted.get(),
+            devices_accepted: counts.devices_accepted,
             qos: u8::from(self.plan.qos == Qos::AtLeastOnce),
             seed: self.plan.seed,
             boot: self.plan.boot,
             duration_s: self.ended.as_secs_f64(),
-            planned: counters.planned.get(),
-            sent: counters.sent.get(),
-            resent: counters.resent.get(),
-            acknowledged,
-            rate_per_s: per_second(acknowledged, self.ended),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            given_up: counters.given_up.get(),
-            refused: counters.refused.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            causes: counters.causes(),
-            reconnects: counters.reconnects.get(),
-            acknowledged_out_of_order: counters.acknowledged_out_of_order.get(),
-            latency_ms: counters.latency(),
-            round_trip_ms: counters.round_trip(),
+            planned: counts.planned,
+            sent: counts.sent,
+            resent: counts.resent,
+            acknowledged: counts.acknowledged,
+            rate_per_s: per_second(counts.acknowledged, self.ended),
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            given_up: counts.given_up,
+            refused: counts.refused,
+            errors: counts.errors,
+            causes,
+            reconnects: counts.reconnects,
+            acknowledged_out_of_order: counts.acknowledged_out_of_order,
+            latency_ms,
+            round_trip_ms,
+            targets,
             lost: None,
             duplicated: None,
             out_of_order: None,
@@ -252,6 +248,21 @@ impl<'a> Fleet<'a> {
             progress(&self.progress(Phase::Auditing { missing }));
         }
         waiting.await.map_err(internal)?
+    }
+}
+
+fn shared(plan: &Plan, part: &Part, clock: Clock) -> Shared {
+    Shared {
+        target: part.target.clone(),
+        version: plan.version,
+        qos: plan.qos,
+        inflight: plan.inflight,
+        keep_alive: plan.keep_alive,
+        acknowledge_max: plan.acknowledge_max,
+        settle_max: plan.settle_max,
+        payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
+        clock,
+        counters: Arc::clone(&part.counters),
     }
 }
 
@@ -303,8 +314,8 @@ fn follow(
     })
 }
 
-fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
-    let target = plan.target.clone();
+fn nobody_let_in(target: &Target, (device, failure): (String, Failure)) -> Error {
+    let target = target.clone();
     let advice = match &failure {
         Failure::Refused(refusal) if refusal.is_login() => {
             return Error::LoginRefused { target, device, cause: refusal.to_string() };
@@ -332,9 +343,4 @@ fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
 
 fn internal(error: JoinError) -> Error {
     Error::Internal(error.to_string())
-}
-
-fn per_second(count: u64, during: Duration) -> f64 {
-    let seconds = during.as_secs_f64();
-    if seconds > 0.0 { f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds } else { 0.0 }
 }
