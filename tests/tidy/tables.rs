@@ -81,7 +81,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokio_util", &["gateway/src/session/mqtt/codec.rs"]),
-    ("toml", &["gateway/src/config/"]),
+    ("toml", &["gateway/src/config/", "simulator/src/scenario/"]),
     ("tracing", &["gateway/src/", "simulator/src/"]),
     ("tracing_subscriber", &["gateway/src/logging.rs", "simulator/src/"]),
 ];
