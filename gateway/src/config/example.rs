@@ -37,7 +37,7 @@ lan = false
 # Let devices in without a password. On this machine only.
 anonymous = false
 
-# One thread a core, unless you say how many.
+# One thread a core but one, which is left to the disk and the outputs, unless you say how many.
 # threads = 2
 
 [log]
