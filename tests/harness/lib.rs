@@ -11,6 +11,7 @@ mod mosquitto;
 mod mqtt;
 mod output;
 mod programs;
+mod proxy;
 mod simulator;
 mod sync_times;
 
@@ -21,6 +22,7 @@ pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
 pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
+pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 
