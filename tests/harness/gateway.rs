@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -39,6 +39,8 @@ pub struct Gateway {
     pub dir: PathBuf,
     /// Of MQTT, on loopback.
     pub port: u16,
+    /// Of CoAP, on loopback.
+    pub coap_port: u16,
     /// What quickstart made.
     pub device: Login,
     /// What quickstart made.
@@ -86,6 +88,7 @@ impl Gateway {
         Self {
             dir,
             port: mqtt,
+            coap_port: coap,
             device: login(&printed, DEVICE),
             application: login(&printed, APPLICATION),
             program,
@@ -99,6 +102,11 @@ impl Gateway {
 
     pub fn config_path(&self) -> PathBuf {
         self.dir.join("tidegate.toml")
+    }
+
+    /// Where CoAP listens.
+    pub fn coap_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.coap_port))
     }
 
     /// Where the `file` output writes.

@@ -4,6 +4,8 @@
 //! Everything is on loopback and in temporary folders. What a test starts is stopped, by its process id, when the
 //! value that stands for it is dropped.
 
+pub mod coap;
+mod coap_load;
 mod disk;
 mod gateway;
 mod load;
@@ -15,6 +17,8 @@ mod proxy;
 mod simulator;
 mod sync_times;
 
+pub use coap::CoapClient;
+pub use coap_load::{CoapLoad, Seen};
 pub use disk::{LoopDisk, SmallDisk};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
