@@ -6,7 +6,9 @@
 
 pub mod coap;
 mod coap_load;
+mod coap_programs;
 mod disk;
+mod faults;
 mod gateway;
 mod load;
 mod mosquitto;
@@ -19,7 +21,9 @@ mod sync_times;
 
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};
+pub use coap_programs::{Outcome, aiocoap_client, coap_client};
 pub use disk::{LoopDisk, SmallDisk};
+pub use faults::{Fault, inject, open_segment};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
