@@ -122,8 +122,8 @@ fn a_slow_disk_loses_nothing() {
     assert!(seen.separate.load(Ordering::Relaxed) >= 16, "every device met the slow disk: {seen:?}");
     assert_eq!(seen.anew.load(Ordering::Relaxed), 0, "{seen:?}");
     assert_eq!(missing_at_last(&acknowledged, &rig.gateway.out()), 0);
-    let repeated = assert_uids(&rig.gateway, &acknowledged);
-    assert_eq!(repeated, 0, "repetitions while the disk was slow are no records of their own");
+    let again = assert_uids(&rig.gateway, &acknowledged);
+    assert_eq!(again, Again::default(), "repetitions while the disk was slow are no records of their own");
     rig.assert_well();
 }
 
@@ -147,11 +147,11 @@ fn killed_under_load() {
     let seen = load.seen();
     let acknowledged = load.stop();
     assert_eq!(missing_at_last(&acknowledged, &rig.gateway.out()), 0);
-    let repeated = assert_uids(&rig.gateway, &acknowledged);
-    println!(
-        "{kills} kills, {} acknowledged, {repeated} delivered again with the same uid, {seen:?}",
-        acknowledged.values().sum::<u64>()
-    );
+    let again = assert_uids(&rig.gateway, &acknowledged);
+    let count = acknowledged.values().sum::<u64>();
+    println!("{kills} kills, {count} acknowledged, {again:?}, {seen:?}");
+    // What is remembered of requests dies with the process: the one that each device had under way may come again.
+    assert!(again.stored <= kills * logins.len() as u64, "{again:?}");
     assert!(rig.gateway.stop().success());
 }
 
@@ -159,25 +159,38 @@ pub fn logins(gateway: &Gateway, count: usize) -> Vec<Login> {
     read_credentials(&gateway.add_devices(count, "virtual_"))
 }
 
-/// Each acknowledged reading is delivered, has one uid, and no other reading has it; how many came more than once.
-pub fn assert_uids(gateway: &Gateway, acknowledged: &Acknowledged) -> u64 {
-    let mut uids: BTreeMap<(String, u64), Vec<String>> = BTreeMap::new();
+/// How often acknowledged readings came more than once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// Records of their own: the gateway took a repetition for a new request.
+    pub stored: u64,
+    /// The same record, delivered again by an output whose cursor was behind.
+    pub delivered: u64,
+}
+
+/// Each acknowledged reading is delivered and has one uid, which no other reading has.
+pub fn assert_uids(gateway: &Gateway, acknowledged: &Acknowledged) -> Again {
+    let mut found: BTreeMap<(String, u64), BTreeMap<u64, String>> = BTreeMap::new();
+    let mut again = Again::default();
     for line in delivered_lines(&gateway.out()) {
         let (Some(device), Some(sequence)) = (line["device"].as_str(), line["seq"].as_u64()) else {
             continue;
         };
         if acknowledged.get(device).is_some_and(|last| sequence <= *last) {
             let uid = line["uid"].as_str().expect("a uid").to_owned();
-            uids.entry((device.to_owned(), sequence)).or_default().push(uid);
+            let offset = line["offset"].as_u64().expect("an offset");
+            let records = found.entry((device.to_owned(), sequence)).or_default();
+            again.delivered += u64::from(records.insert(offset, uid).is_some());
         }
     }
-    assert_eq!(uids.len() as u64, acknowledged.values().sum::<u64>(), "each acknowledged reading is there");
+    assert_eq!(found.len() as u64, acknowledged.values().sum::<u64>(), "each acknowledged reading is there");
     let mut all = BTreeSet::new();
-    let mut repeated = 0;
-    for (reading, of_it) in &uids {
-        assert!(of_it.iter().all(|uid| *uid == of_it[0]), "{reading:?} has several: {of_it:?}");
-        assert!(all.insert(&of_it[0]), "{} names two readings", of_it[0]);
-        repeated += of_it.len() as u64 - 1;
+    for (reading, records) in &found {
+        let of_it: BTreeSet<&String> = records.values().collect();
+        assert_eq!(of_it.len(), 1, "{reading:?} has one uid: {of_it:?}");
+        assert!(all.is_disjoint(&of_it), "{of_it:?} names two readings");
+        all.extend(of_it);
+        again.stored += records.len() as u64 - 1;
     }
-    repeated
+    again
 }
