@@ -86,6 +86,9 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["gateway/src/logging.rs", "simulator/src/"]),
 ];
 
+/// The one path to the spool, and the spool itself.
+pub const APPENDERS: &[&str] = &["gateway/src/pipeline.rs", "gateway/src/spool/"];
+
 /// The whole of the top level.
 pub const TOP_LEVEL: &[&str] = &[
     ".ci",
