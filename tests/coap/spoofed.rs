@@ -30,7 +30,7 @@ fn send_from(peer: u32, rig: &Rig, bytes: &[u8]) {
     socket.send_to(bytes, rig.gateway.coap_address()).expect("loopback takes a datagram");
     // As fast as it can be done without the kernel throwing most of it away.
     if peer.is_multiple_of(50) {
-        thread::sleep(Duration::from_micros(500));
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
