@@ -101,7 +101,7 @@ const ROUTES_AND_OUTPUTS: &str = r#"# What to make of a topic where the default 
 # [[route]]
 # topic = "plant/+/{device}/+"
 # measurement = "temperature"
-# format = "text"         # json, text, raw; left out: whatever the payload looks like
+# format = "text"         # json, text, senml, raw; left out: whatever the payload looks like
 # lane = "telemetry"      # event goes first
 # scale = 0.1
 # offset = 0.0
