@@ -1,6 +1,9 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::simulator::{AuditPlan, Error, Plan, Qos, Target, Version, plan};
+use crate::simulator::{
+    AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan,
+    scenario::{self, Beside},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -12,6 +15,12 @@ Examples:
   A thousand sensors of any MQTT server, one reading a second each, with 256-byte payloads:
     simulator run --target mqtt://127.0.0.1 -c 1000 -I 1s -t 'bench/%i' -s 256 --duration 30s
 
+  A hundred sensors, of which 30 speak CoAP:
+    simulator run --target mqtt://127.0.0.1:1883=70 --target coap://127.0.0.1:5683=30 --credentials creds.csv
+
+  Sensors of several kinds, as a file says:
+    simulator run --scenario simulator/scenarios/greenhouse.toml --credentials creds.csv --audit file:DIR/out
+
   As much as the server takes, 100 connections with 16 publishes on their way each:
     simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json";
 
@@ -22,10 +31,10 @@ Exit codes:
   2   wrong arguments
   3   nothing was acknowledged at QoS 1, so nothing was shown
   69  nobody could connect          77  the server refuses the logins
-  70  a fault of the simulator      78  the credentials cannot be used
+  70  a fault of the simulator      78  the credentials or the scenario cannot be used
   74  a file cannot be read or written";
 
-/// Thousands of virtual sensors over MQTT, and an audit of what arrived.
+/// Thousands of virtual sensors over MQTT and CoAP, and an audit of what arrived.
 #[derive(Debug, Parser)]
 #[command(name = "simulator", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Cli {
@@ -50,15 +59,24 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The server: mqtt://HOST:PORT.
-    #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
-    target: Target,
+    /// Sensors of several kinds, as a TOML file says. A --target beside it stands in for the file's of its protocol.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "host", "port", "user", "password", "devices", "start_number", "interval", "profile", "duration", "topic",
+        "client_id", "qos", "size", "inflight", "connect_rate", "protocol_version", "keep_alive", "backlog",
+        "ack_timeout", "retransmit_wait", "settle",
+    ])]
+    scenario: Option<PathBuf>,
 
-    /// The server's host, in place of the one in --target.
+    /// The server: mqtt://HOST:PORT or coap://HOST:PORT [default: mqtt://127.0.0.1:1883]. Given again for a further
+    /// one, and then the sensors are dealt out in turn, or by weights: mqtt://HOST:PORT=70.
+    #[arg(long, value_name = "TARGET")]
+    target: Vec<Target>,
+
+    /// The server's host, in place of the one in every --target.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// The server's port, in place of the one in --target.
+    /// The server's port, in place of the one in every --target.
     #[arg(short, long, value_name = "PORT")]
     port: Option<u16>,
 
@@ -87,19 +105,24 @@ pub(crate) struct Run {
     #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     interval: Duration,
 
+    /// How the sensors behave: periodic, jitter:20% or bursts:readings=10,gap=50ms, and waves (20 to 40 °C) or
+    /// spikes:every=100,readings=5,peak=42 (over 35 °C now and then); one of each joined by +.
+    #[arg(long, value_name = "PROFILE", default_value = "periodic")]
+    profile: Profile,
+
     /// For how long each sensor measures: 60s, 10m. Without it: until Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
 
-    /// The same seed makes the same values.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    /// The same seed makes the same values [default: 1].
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
 
     /// Boot of all readings [default: the second of the start].
     #[arg(long, value_name = "N")]
     boot: Option<u32>,
 
-    /// Topic; %i is the sensor's number, %u its user name, %c its client id.
+    /// Topic, which CoAP has as its path; %i is the sensor's number, %u its user name, %c its client id.
     #[arg(short, long, value_name = "TOPIC", default_value = "telemetry")]
     topic: String,
 
@@ -107,7 +130,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 
-    /// 1: at least once. 0: at most once, and nothing is promised.
+    /// 1: at least once (CoAP: CON). 0: at most once (CoAP: NON), and nothing is promised.
     #[arg(short, long, value_name = "0|1", default_value = "1", value_parser = qos)]
     qos: Qos,
 
@@ -115,7 +138,8 @@ pub(crate) struct Run {
     #[arg(short, long = "size", value_name = "BYTES", default_value_t = 0)]
     size: usize,
 
-    /// Publishes on their way on each connection.
+    /// Publishes on their way on each connection (CoAP: NSTART; with more than one, repeated readings come out of
+    /// order).
     #[arg(short = 'F', long, value_name = "W", default_value_t = 1)]
     inflight: u16,
 
@@ -135,9 +159,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     backlog: u64,
 
-    /// Without an acknowledgement for this long, a sensor connects anew.
+    /// Without an acknowledgement for this long, a sensor connects anew. CoAP repeats instead, and waits this long for a
+    /// response that is to come apart from its acknowledgement.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     ack_timeout: Duration,
+
+    /// CoAP: wait before a message is repeated; each further wait is twice as long, and after four it is given up.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    retransmit_wait: Duration,
 
     /// After the end, at most this long until everything is acknowledged.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -212,18 +241,35 @@ impl Run {
         self.state.clone()
     }
 
-    /// Reads the credentials.
+    /// Reads the scenario and the credentials.
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        let plan = match &self.scenario {
+            Some(path) => scenario::read(path, &self.beside())?,
+            None => self.plan_alike()?,
+        };
+        let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
+        Ok(Plan { boot: self.boot.unwrap_or_else(plan::boot_now), audit, ..plan })
+    }
+
+    fn beside(&self) -> Beside {
+        Beside { targets: self.target.clone(), credentials: self.credentials.clone(), seed: self.seed }
+    }
+
+    /// All sensors are of one kind.
+    fn plan_alike(&self) -> Result<Plan, Error> {
         let credentials = self.credentials.as_deref().map(plan::read_credentials).transpose()?;
         let available =
             credentials.as_ref().map_or(10, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
-        let mut target = self.target.clone();
-        if let Some(host) = &self.host {
-            target.host.clone_from(host);
+        let usual = Plan::new(Target::mqtt("127.0.0.1", 1883), self.devices.unwrap_or(available));
+        let mut targets = if self.target.is_empty() { usual.targets.clone() } else { self.target.clone() };
+        for target in &mut targets {
+            if let Some(host) = &self.host {
+                target.host.clone_from(host);
+            }
+            target.port = self.port.unwrap_or(target.port);
         }
-        target.port = self.port.unwrap_or(target.port);
-        let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
         Ok(Plan {
+            targets,
             version: self.protocol_version,
             qos: self.qos,
             first: self.start_number,
@@ -233,18 +279,18 @@ impl Run {
             client_id: self.client_id.clone(),
             topic: self.topic.clone(),
             interval: self.interval,
+            profile: self.profile,
             duration: self.duration,
-            seed: self.seed,
-            boot: self.boot.unwrap_or_else(plan::boot_now),
+            seed: self.seed.unwrap_or(usual.seed),
             payload_bytes: self.size,
             inflight: self.inflight,
             connect_rate: self.connect_rate,
             keep_alive: self.keep_alive,
             backlog: self.backlog,
             acknowledge_max: self.ack_timeout,
+            retransmit_wait: self.retransmit_wait,
             settle_max: self.settle,
-            audit,
-            ..Plan::new(target, self.devices.unwrap_or(available))
+            ..usual
         })
     }
 }
@@ -316,8 +362,21 @@ mod tests {
         assert_eq!((plan.devices, plan.interval, plan.qos), (5, Duration::from_millis(100), Qos::AtMostOnce));
         assert_eq!((plan.topic.as_str(), plan.payload_bytes, plan.first), ("x/%i", 99, 7));
         assert_eq!((plan.user.as_deref(), plan.password.as_deref()), (Some("me"), Some("pw")));
-        assert_eq!(plan.target, Target { host: "h".into(), port: 2 });
+        assert_eq!(plan.targets, [Target::mqtt("h", 2)]);
         assert_eq!((plan.version, plan.inflight, plan.connect_rate), (Version::V4, 3, 9));
+    }
+
+    #[test]
+    fn targets_add_up() {
+        let plan = plan("--target mqtt://h=70 --target coap://h:7=30 --host other");
+        let mqtt = Target { weight: 70, ..Target::mqtt("other", 1883) };
+        assert_eq!(plan.targets, [mqtt, Target { weight: 30, ..Target::coap("other", 7) }]);
+    }
+
+    #[test]
+    fn a_profile_is_read() {
+        assert_eq!(plan("").profile, Profile::default());
+        assert_eq!(plan("--profile jitter:5%+spikes").profile, "jitter:5%+spikes".parse().unwrap());
     }
 
     #[test]

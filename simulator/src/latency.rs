@@ -40,6 +40,14 @@ impl Latencies {
         }
     }
 
+    /// Takes in all that `other` has recorded.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if let (Some(histogram), Some(other)) = (&mut self.0, &other.0) {
+            let added = histogram.add(other);
+            debug_assert!(added.is_ok(), "both have the same bounds");
+        }
+    }
+
     pub(crate) fn summary(&self) -> LatencyMs {
         let Some(histogram) = self.0.as_ref().filter(|histogram| !histogram.is_empty()) else {
             return LatencyMs::default();

@@ -1,10 +1,14 @@
-//! Thousands of virtual sensors over MQTT in one process, and an audit of what arrived.
+//! Thousands of virtual sensors over MQTT and CoAP in one process, and an audit of what arrived.
 //!
 //! A [`Plan`] says what to simulate, [`run`] does it and answers with a [`Report`]. Each virtual device keeps a
 //! reading until the server has acknowledged it and sends it again after a lost connection, in order and under the
 //! same number. The [`audit`] reads the gateway's file output and compares it with what was acknowledged.
 
 pub mod plan;
+
+pub mod scenario;
+
+pub mod profile;
 
 pub mod value;
 
@@ -14,13 +18,23 @@ pub mod device;
 
 pub mod ranges;
 
+mod clock;
+
+mod link;
+
 mod mqtt;
+
+mod coap;
 
 mod latency;
 
 mod count;
 
 mod sensor;
+
+mod part;
+
+mod launch;
 
 mod run;
 
@@ -32,9 +46,13 @@ pub mod progress;
 
 mod error;
 
+pub use count::Counts;
 pub use error::Error;
-pub use mqtt::{Qos, Version};
-pub use plan::{AuditPlan, Login, Plan, Target};
-pub use progress::Progress;
-pub use report::Report;
+pub use latency::LatencyMs;
+pub use link::Qos;
+pub use mqtt::Version;
+pub use plan::{AuditPlan, Group, Login, Plan, Protocol, Target};
+pub use profile::Profile;
+pub use progress::{Phase, Progress, TargetProgress};
+pub use report::{Report, TargetReport};
 pub use run::run;

@@ -12,6 +12,7 @@ use std::{
 use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use screen::Screen;
 use simulator::{
     Error,
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 
 fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
+    raise_file_limit();
     let runtime = runtime(run.threads)?;
     let mut screen = Screen::new(run.progress);
     let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), interrupted()));
@@ -53,6 +55,13 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
         report.ledger.save(&path)?;
     }
     Ok(report.exit_code())
+}
+
+/// Each device has a socket. Where the limit stays, further devices fail and are counted.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _refused =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err();
 }
 
 fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {

@@ -8,6 +8,7 @@ pub use crate::latency::LatencyMs;
 use crate::{
     Error,
     audit::{Ledger, Verdict},
+    count::Counts,
 };
 
 /// What a run ends with. Readings: `planned = acknowledged + skipped + given_up + unacknowledged` at QoS 1.
@@ -31,6 +32,8 @@ pub struct Report {
     pub sent: u64,
     /// Further times that they were sent, after a lost connection or a passing refusal.
     pub resent: u64,
+    /// Datagrams that CoAP repeated for want of an answer (RFC 7252 section 4.2).
+    pub retransmitted: u64,
     /// Readings acknowledged.
     pub acknowledged: u64,
     /// Acknowledged per second of `duration_s`.
@@ -49,13 +52,15 @@ pub struct Report {
     pub causes: BTreeMap<String, u64>,
     /// Connections opened again.
     pub reconnects: u64,
-    /// Publishes acknowledged before one that was sent earlier on the same connection \[MQTT-4.6.0-2\].
+    /// Publishes acknowledged before one that was sent earlier on the same MQTT connection \[MQTT-4.6.0-2\].
     pub acknowledged_out_of_order: u64,
     /// From the planned time of a reading to its acknowledgement: what waited behind a stall counts in full. Timers
     /// wake up to two milliseconds late, which is in it.
     pub latency_ms: LatencyMs,
     /// From the last time that a reading was sent to its acknowledgement: the server's and the network's share.
     pub round_trip_ms: LatencyMs,
+    /// The same apart for each target, in the order of the plan.
+    pub targets: Vec<TargetReport>,
     /// Acknowledged readings that did not arrive; `null` without an audit.
     pub lost: Option<u64>,
     /// Further arrivals of a reading; `null` without an audit.
@@ -67,6 +72,26 @@ pub struct Report {
     /// What was acknowledged, for a later audit.
     #[serde(skip)]
     pub ledger: Ledger,
+}
+
+/// What the devices of one target end with.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetReport {
+    /// Which: `mqtt://HOST:PORT`.
+    pub target: String,
+    /// Virtual devices that spoke to it.
+    pub devices: u32,
+    /// What they counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Acknowledged per second of the run.
+    pub rate_per_s: f64,
+    /// Reason codes and other causes of errors, with their counts.
+    pub causes: BTreeMap<String, u64>,
+    /// From the planned time of a reading to its acknowledgement.
+    pub latency_ms: LatencyMs,
+    /// From the last sending of a reading to its acknowledgement.
+    pub round_trip_ms: LatencyMs,
 }
 
 impl Report {
@@ -129,9 +154,31 @@ impl fmt::Display for Report {
         for (cause, count) in &self.causes {
             write!(f, "\n              {count} x {cause}")?;
         }
+        if self.retransmitted > 0 {
+            write!(f, "\n              {} CoAP datagrams repeated", self.retransmitted)?;
+        }
         if self.acknowledged_out_of_order > 0 {
-            write!(f, "\nthe server acknowledged {} publishes out of order", self.acknowledged_out_of_order)?;
+            write!(f, "\nMQTT publishes were acknowledged out of order: {}", self.acknowledged_out_of_order)?;
+        }
+        if self.targets.len() > 1 {
+            for target in &self.targets {
+                write!(f, "\n{target}")?;
+            }
         }
         self.audit.as_ref().map_or(Ok(()), |verdict| write!(f, "\n{verdict}"))
+    }
+}
+
+impl fmt::Display for TargetReport {
+    /// Two lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { acknowledged, unacknowledged, refused, resent, errors, .. } = self.counts;
+        writeln!(
+            f,
+            "{}: {} devices, acknowledged {acknowledged} ({:.1}/s), unacknowledged {unacknowledged}, \
+             refused {refused}, sent again {resent}, errors {errors}",
+            self.target, self.devices, self.rate_per_s
+        )?;
+        write!(f, "              latency {}", self.latency_ms)
     }
 }

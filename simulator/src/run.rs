@@ -1,8 +1,7 @@
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,15 +14,14 @@ use tokio::{
 use crate::{
     Error, Plan, Qos, Report,
     audit::{self, Audit, Ledger, Verdict},
-    count::Counters,
-    device::{Device, DeviceCounts, DevicePlan, Micros},
-    mqtt::Failure,
-    payload::PayloadWriter,
-    plan::{AuditPlan, Identity},
+    clock::{Clock, micros},
+    launch::launch,
+    link::Failure,
+    part::{self, Part, Rate, per_second},
+    plan::{AuditPlan, Group, Identity, Protocol},
     progress::{Phase, Progress},
     ranges::Ranges,
-    sensor::{Clock, Sensor, Shared, Stop, micros},
-    value::{mix, name_hash},
+    sensor::Stop,
 };
 
 const PROGRESS_WAIT: Duration = Duration::from_millis(250);
@@ -45,8 +43,8 @@ pub async fn run(
     mut progress: impl FnMut(&Progress),
     stop: impl Future<Output = ()>,
 ) -> Result<Report, Error> {
-    let identities = plan.identities()?;
-    let mut fleet = Fleet::start(&plan, identities);
+    let groups = plan.clone().into_groups()?;
+    let mut fleet = Fleet::start(&plan, groups);
     let auditor = plan.audit.as_ref().map(|audit| follow(audit, &fleet.ledger, fleet.stop.subscribe()));
     fleet.live(&mut progress, stop).await?;
     let report = fleet.report();
@@ -63,49 +61,35 @@ pub async fn run(
 
 struct Fleet<'a> {
     plan: &'a Plan,
-    shared: Arc<Shared>,
+    clock: Clock,
+    parts: Vec<Part>,
     stop: watch::Sender<Stop>,
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
+    devices: u32,
+    qos: Qos,
     planned_duration: Option<Duration>,
-    /// Acknowledged at the last few looks.
-    rates: VecDeque<(Duration, u64)>,
+    rate: Rate,
     started: Instant,
     ended: Duration,
 }
 
 impl<'a> Fleet<'a> {
-    fn start(plan: &'a Plan, identities: Vec<Identity>) -> Self {
-        let shared = Arc::new(Shared {
-            target: plan.target.clone(),
-            version: plan.version,
-            qos: plan.qos,
-            inflight: plan.inflight,
-            keep_alive: plan.keep_alive,
-            acknowledge_max: plan.acknowledge_max,
-            settle_max: plan.settle_max,
-            payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
-            clock: Clock::start(),
-            counters: Counters::new(),
-        });
+    fn start(plan: &'a Plan, groups: Vec<(Group, Vec<Identity>)>) -> Self {
+        let clock = Clock::start();
         let (stop, stopped) = watch::channel(Stop::Running);
-        let mut ledger = Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() };
-        let mut sensors = JoinSet::new();
-        let mut connect_us = 0;
-        for (index, identity) in (0_u64..).zip(identities) {
-            ledger.devices.insert(identity.device.to_string(), Ranges::default());
-            connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
-            sensors.spawn(sensor(plan, &shared, stopped.clone(), identity, connect_us).run());
-        }
-        let planned_duration = plan.duration.map(|duration| duration + Duration::from_micros(connect_us));
+        let launched = launch(plan, groups, clock, &stopped);
         Self {
             plan,
-            shared,
+            clock,
+            planned_duration: launched.planned_duration(),
+            parts: launched.parts,
             stop,
-            sensors,
-            ledger,
-            planned_duration,
-            rates: VecDeque::new(),
+            sensors: launched.sensors,
+            ledger: launched.ledger,
+            devices: launched.devices,
+            qos: launched.qos,
+            rate: Rate::default(),
             started: Instant::now(),
             ended: Duration::ZERO,
         }
@@ -137,7 +121,7 @@ impl<'a> Fleet<'a> {
                 }
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    let now_us = self.shared.clock.now_us();
+                    let now_us = self.clock.now_us();
                     let until_us = now_us.saturating_add(micros(self.plan.settle_max));
                     self.stop.send_replace(Stop::Settle { until_us });
                 }
@@ -151,81 +135,89 @@ impl<'a> Fleet<'a> {
         self.planned_duration.is_some_and(|duration| self.started.elapsed() > duration)
     }
 
-    /// Gives the run up when nobody is let in.
+    /// Gives the run up when some target lets nobody in.
     fn check_let_in(&self, at_end: bool) -> Result<(), Error> {
-        let counters = &self.shared.counters;
-        if counters.accepted.get() > 0 {
+        self.parts.iter().try_for_each(|part| self.check_let_in_at(part, at_end))
+    }
+
+    fn check_let_in_at(&self, part: &Part, at_end: bool) -> Result<(), Error> {
+        let counters = &part.counters;
+        if part.devices == 0 || counters.accepted.get() > 0 {
             return Ok(());
         }
-        let late = at_end || self.started.elapsed() >= self.plan.first_connect_max;
-        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(self.plan.devices));
+        // CoAP has no connection: the server has its time from the first reading on.
+        let waited_us = match part.target.protocol {
+            Protocol::Mqtt => self.clock.now_us().saturating_sub(part.first_connect_us),
+            Protocol::Coap => self.clock.now_us().saturating_sub(counters.first_written_us()),
+        };
+        let late = at_end || waited_us >= micros(self.plan.first_connect_max);
+        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(part.devices));
         match counters.last_failure() {
-            Some(failure) if late || refused => Err(nobody_let_in(self.plan, failure)),
-            None if late && !at_end => Err(nobody_let_in(self.plan, (String::new(), Failure::Timeout))),
+            Some(failure) if late || refused => Err(Error::nobody_let_in(&part.target, failure)),
+            None if late && !at_end => {
+                Err(Error::nobody_let_in(&part.target, (String::new(), Failure::Timeout)))
+            }
             _ => Ok(()),
         }
     }
 
     fn progress(&mut self, phase: Phase) -> Progress {
-        let counters = &self.shared.counters;
         let elapsed = self.started.elapsed();
-        let acknowledged = counters.acknowledged.get();
-        self.rates.push_back((elapsed, acknowledged));
-        if self.rates.len() > 5 {
-            self.rates.pop_front();
-        }
-        let (since, before) = self.rates.front().copied().unwrap_or_default();
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
         Progress {
             phase,
             elapsed,
             planned_duration: self.planned_duration,
-            devices: self.plan.devices,
-            connected: counters.connected.get(),
-            sent: counters.sent.get(),
-            acknowledged,
-            rate_per_s: per_second(acknowledged.saturating_sub(before), elapsed.saturating_sub(since)),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            refused: counters.refused.get(),
-            reconnects: counters.reconnects.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            latency_ms: counters.latency(),
-        }
-    }
-
-    fn unacknowledged(&self) -> u64 {
-        match self.plan.qos {
-            Qos::AtMostOnce => self.shared.counters.unsent(),
-            Qos::AtLeastOnce => self.shared.counters.unsettled(),
+            devices: self.devices,
+            connected: counts.connected,
+            sent: counts.sent,
+            acknowledged: counts.acknowledged,
+            rate_per_s: self.rate.look(elapsed, counts.acknowledged),
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            refused: counts.refused,
+            reconnects: counts.reconnects,
+            errors: counts.errors,
+            latency_ms,
+            round_trip_ms,
+            targets: self.parts.iter_mut().map(|part| part.progress(elapsed)).collect(),
         }
     }
 
     fn report(&mut self) -> Report {
-        let counters = &self.shared.counters;
-        self.ledger.unaudited = counters.unaudited.get();
-        let acknowledged = counters.acknowledged.get();
+        self.ledger.unaudited = self.parts.iter().map(|part| part.counters.unaudited.get()).sum();
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
+        let targets: Vec<_> = self.parts.iter().map(|part| part.report(self.ended)).collect();
+        let mut causes = BTreeMap::new();
+        for (cause, count) in targets.iter().flat_map(|target| &target.causes) {
+            *causes.entry(cause.clone()).or_default() += count;
+        }
         Report {
-            devices: self.plan.devices,
-            devices_accepted: counters.accepted.get(),
-            qos: u8::from(self.plan.qos == Qos::AtLeastOnce),
+            devices: self.devices,
+            devices_accepted: counts.devices_accepted,
+            qos: u8::from(self.qos == Qos::AtLeastOnce),
             seed: self.plan.seed,
             boot: self.plan.boot,
             duration_s: self.ended.as_secs_f64(),
-            planned: counters.planned.get(),
-            sent: counters.sent.get(),
-            resent: counters.resent.get(),
-            acknowledged,
-            rate_per_s: per_second(acknowledged, self.ended),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            given_up: counters.given_up.get(),
-            refused: counters.refused.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            causes: counters.causes(),
-            reconnects: counters.reconnects.get(),
-            acknowledged_out_of_order: counters.acknowledged_out_of_order.get(),
-            latency_ms: counters.latency(),
-            round_trip_ms: counters.round_trip(),
+            planned: counts.planned,
+            sent: counts.sent,
+            resent: counts.resent,
+            retransmitted: counts.retransmitted,
+            acknowledged: counts.acknowledged,
+            rate_per_s: per_second(counts.acknowledged, self.ended),
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            given_up: counts.given_up,
+            refused: counts.refused,
+            errors: counts.errors,
+            causes,
+            reconnects: counts.reconnects,
+            acknowledged_out_of_order: counts.acknowledged_out_of_order,
+            latency_ms,
+            round_trip_ms,
+            targets,
             lost: None,
             duplicated: None,
             out_of_order: None,
@@ -255,30 +247,6 @@ impl<'a> Fleet<'a> {
     }
 }
 
-fn sensor(
-    plan: &Plan,
-    shared: &Arc<Shared>,
-    stop: watch::Receiver<Stop>,
-    identity: Identity,
-    connect_us: Micros,
-) -> Sensor {
-    let interval_us = micros(plan.interval);
-    let random = mix(plan.seed ^ mix(name_hash(&identity.device)));
-    let end_us = plan.duration.map_or(Micros::MAX, |duration| connect_us.saturating_add(micros(duration)));
-    let device = Device::new(DevicePlan {
-        interval_us,
-        // Spread over the interval, so that a fleet does not speak all at once.
-        phase_us: random.checked_rem(interval_us).unwrap_or(0),
-        end_us,
-        inflight_max: usize::from(plan.inflight),
-        backlog_max: plan.backlog,
-        acknowledged: plan.qos == Qos::AtLeastOnce,
-    });
-    let told = (0, DeviceCounts::default());
-    let shared = Arc::clone(shared);
-    Sensor { identity, device, shared, stop, connect_us, end_us, told, accepted: false, acknowledged: 0 }
-}
-
 /// Reads the output while the run goes on, so that a file that rotation removes has been read by then. Ends when the
 /// run is over.
 fn follow(
@@ -303,38 +271,6 @@ fn follow(
     })
 }
 
-fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
-    let target = plan.target.clone();
-    let advice = match &failure {
-        Failure::Refused(refusal) if refusal.is_login() => {
-            return Error::LoginRefused { target, device, cause: refusal.to_string() };
-        }
-        Failure::NothingListens => {
-            "Is the gateway running, and is this its MQTT port? Without --lan it listens on 127.0.0.1 only"
-        }
-        Failure::Network(_) => "Check the host's name and the network",
-        Failure::Timeout => {
-            "Something takes connections there but does not answer CONNECT: is it an MQTT server?"
-        }
-        Failure::Closed => {
-            "The server closes connections: does it want a login (--credentials creds.csv), or TLS, which is not \
-             supported here?"
-        }
-        Failure::Refused(refusal) if refusal.is_rate() => {
-            "The server takes fewer connections at a time: give a lower --connect-rate. After wrong passwords it may \
-             make this address wait; then try again in a minute"
-        }
-        Failure::Refused(_) => "The gateway's log has more",
-        Failure::Protocol(_) => "Is it an MQTT server? Try the other --protocol-version",
-    };
-    Error::Unreachable { target, cause: failure.to_string(), advice }
-}
-
 fn internal(error: JoinError) -> Error {
     Error::Internal(error.to_string())
-}
-
-fn per_second(count: u64, during: Duration) -> f64 {
-    let seconds = during.as_secs_f64();
-    if seconds > 0.0 { f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds } else { 0.0 }
 }

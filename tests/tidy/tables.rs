@@ -52,7 +52,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("bytestring", &["gateway/src/listener/", "gateway/src/session/mqtt/"]),
     ("clap", &["gateway/src/cli/", "gateway/src/logging.rs", "gateway/src/main.rs", "simulator/src/"]),
     ("clap_complete", &["gateway/src/cli/"]),
-    ("coap_lite", &["gateway/src/session/coap/codec.rs"]),
+    ("coap_lite", &["gateway/src/session/coap/codec.rs", "simulator/src/coap/codec.rs"]),
     ("crc32c", &["gateway/src/spool/"]),
     ("getrandom", &["gateway/src/"]),
     ("hdrhistogram", &["simulator/src/"]),
@@ -91,7 +91,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokio_util", &["gateway/src/session/mqtt/codec.rs"]),
-    ("toml", &["gateway/src/config/"]),
+    ("toml", &["gateway/src/config/", "simulator/src/scenario/"]),
     ("tracing", &["gateway/src/", "simulator/src/"]),
     ("tracing_subscriber", &["gateway/src/logging.rs", "simulator/src/"]),
 ];

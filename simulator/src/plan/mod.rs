@@ -5,15 +5,17 @@ mod target;
 mod template;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
-pub use target::Target;
+pub(crate) use target::Deal;
+pub use target::{Protocol, TARGETS_MAX, Target, WEIGHT_MAX};
 pub(crate) use template::Words;
 
-use crate::{Error, Qos, Version, payload::PAYLOAD_BYTES_MAX};
+use crate::{Error, Profile, Qos, Version, coap, payload::PAYLOAD_BYTES_MAX};
 
 /// Devices of the largest fleet.
 pub const DEVICES_MAX: u32 = 100_000;
@@ -21,15 +23,18 @@ pub const DEVICES_MAX: u32 = 100_000;
 /// Publishes on their way on one connection, at most.
 pub const INFLIGHT_MAX: u16 = 1024;
 
+/// Groups of the most varied run.
+pub const GROUPS_MAX: usize = 256;
+
 /// Readings in the longest backlog that a device may be given.
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
 /// What to simulate. [`Plan::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The server.
-    pub target: Target,
-    /// MQTT 5 by default: only there can a server say why it refuses a reading.
+    /// The servers, among which the devices are dealt out by their weights: with equal ones in turn.
+    pub targets: Vec<Target>,
+    /// MQTT 5 by default: in 3.1.1 a server cannot say why it refuses a reading.
     pub version: Version,
     /// At least once by default.
     pub qos: Qos,
@@ -45,10 +50,12 @@ pub struct Plan {
     pub password: Option<String>,
     /// Template of the client id; `None`: the user name of the credentials, else `sensor_%i`.
     pub client_id: Option<String>,
-    /// Template of the topic.
+    /// Template of the topic, which CoAP has as its path.
     pub topic: String,
     /// Time between two readings of a device. Zero: the next one as soon as there is room in the window.
     pub interval: Duration,
+    /// When within the interval they come, and what they say. Every two seconds between 20 and 40 °C by default.
+    pub profile: Profile,
     /// For how long each device plans readings. `None`: until stopped.
     pub duration: Option<Duration>,
     /// From what values, phases and back-off are made.
@@ -57,7 +64,8 @@ pub struct Plan {
     pub boot: u32,
     /// Payloads are made up to this many bytes.
     pub payload_bytes: usize,
-    /// Publishes without an acknowledgement on one connection.
+    /// Publishes without an acknowledgement on one connection: NSTART of CoAP. With more than one, readings that CoAP
+    /// has to repeat come out of order.
     pub inflight: u16,
     /// New connections a second while the fleet comes up.
     pub connect_rate: u32,
@@ -67,12 +75,29 @@ pub struct Plan {
     pub backlog: u64,
     /// For how long nobody may be let in before the run is given up.
     pub first_connect_max: Duration,
-    /// Without an acknowledgement for this long, a device connects anew.
+    /// Without an acknowledgement for this long, a device connects anew. With CoAP it is the time between the
+    /// acknowledgement of a request and its response.
     pub acknowledge_max: Duration,
+    /// CoAP: between a message and its first repetition, ACK_TIMEOUT of RFC 7252 section 4.8; doubled with each.
+    pub retransmit_wait: Duration,
     /// How long devices may take after the end to settle what they owe.
     pub settle_max: Duration,
     /// Where to look whether everything arrived.
     pub audit: Option<AuditPlan>,
+    /// Sensors of several kinds, in place of `devices` that are all alike. None by default.
+    pub groups: Vec<Group>,
+}
+
+/// Sensors of one kind, among others.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What they are called in messages.
+    pub name: String,
+    /// When the first of them connects, from the beginning of the run on.
+    pub start: Duration,
+    /// What they are. Of `seed`, `boot`, `connect_rate`, `first_connect_max`, `settle_max` and `audit` those of the
+    /// whole run count.
+    pub sensors: Plan,
 }
 
 /// Where and how to look whether everything arrived.
@@ -104,12 +129,22 @@ pub(crate) struct Identity {
     pub(crate) topic: Box<str>,
 }
 
+impl Identity {
+    pub(crate) fn login(&self) -> Option<(&str, &str)> {
+        self.login.as_ref().map(|(user, password)| (&**user, &**password))
+    }
+
+    fn fits_coap(&self) -> bool {
+        coap::fits(&self.topic, self.login())
+    }
+}
+
 impl Plan {
     /// A plan with the defaults: MQTT 5, QoS 1, topic `telemetry`, a reading every two seconds until stopped.
     #[must_use]
     pub fn new(target: Target, devices: u32) -> Self {
         Self {
-            target,
+            targets: vec![target],
             version: Version::default(),
             qos: Qos::default(),
             devices,
@@ -120,6 +155,7 @@ impl Plan {
             client_id: None,
             topic: "telemetry".into(),
             interval: Duration::from_secs(2),
+            profile: Profile::default(),
             duration: None,
             seed: 1,
             boot: boot_now(),
@@ -130,21 +166,76 @@ impl Plan {
             backlog: 1000,
             first_connect_max: Duration::from_secs(10),
             acknowledge_max: Duration::from_secs(30),
+            retransmit_wait: Duration::from_secs(2),
             settle_max: Duration::from_secs(30),
             audit: None,
+            groups: Vec::new(),
         }
+    }
+
+    /// All groups, checked, and with the names of their devices: one group where the plan names none.
+    pub(crate) fn into_groups(self) -> Result<Vec<(Group, Vec<Identity>)>, Error> {
+        self.check_groups()?;
+        let groups = if self.groups.is_empty() {
+            vec![Group { name: String::new(), start: Duration::ZERO, sensors: self }]
+        } else {
+            let (seed, boot, settle_max) = (self.seed, self.boot, self.settle_max);
+            let whole = |sensors: Self| Self { seed, boot, settle_max, ..sensors };
+            let groups = self.groups.into_iter();
+            groups.map(|group| Group { sensors: whole(group.sensors), ..group }).collect()
+        };
+        let mut names = HashSet::new();
+        let mut named = Vec::with_capacity(groups.len());
+        for group in groups {
+            let identities = group.sensors.identities()?;
+            if let Some(twice) = identities.iter().find(|identity| !names.insert(identity.device.clone())) {
+                return Err(Error::Plan(format!(
+                    "two sensors are called {}: each needs its own name",
+                    twice.device
+                )));
+            }
+            named.push((group, identities));
+        }
+        Ok(named)
+    }
+
+    /// Is the number of groups, and of all their devices, one that can be?
+    pub(crate) fn check_groups(&self) -> Result<(), Error> {
+        let devices = self.groups.iter().fold(0, |sum: u32, group| sum.saturating_add(group.sensors.devices));
+        if self.groups.len() > GROUPS_MAX {
+            return Err(Error::Plan(format!(
+                "{} groups: at most {GROUPS_MAX} can be told apart",
+                self.groups.len()
+            )));
+        }
+        if devices > DEVICES_MAX {
+            return Err(Error::Plan(format!(
+                "{devices} devices in all groups: 1 to {DEVICES_MAX} can be simulated"
+            )));
+        }
+        Ok(())
     }
 
     /// The names of all devices.
     pub(crate) fn identities(&self) -> Result<Vec<Identity>, Error> {
         self.check()?;
         let indices = self.first..self.first.saturating_add(self.devices);
-        match &self.credentials {
-            Some(logins) => {
-                Ok(indices.zip(logins).map(|(index, login)| self.with_login(index, login)).collect())
-            }
-            None => Ok(indices.map(|index| self.without_credentials(index)).collect()),
+        let identities: Vec<_> = match &self.credentials {
+            Some(logins) => indices.zip(logins).map(|(index, login)| self.with_login(index, login)).collect(),
+            None => indices.map(|index| self.without_credentials(index)).collect(),
+        };
+        match identities.iter().find(|identity| self.has_coap() && !identity.fits_coap()) {
+            Some(identity) => Err(Error::Plan(format!(
+                "{}: CoAP takes at most {} bytes for each part of the topic, the user name and the password",
+                identity.device,
+                coap::NAME_BYTES_MAX
+            ))),
+            None => Ok(identities),
         }
+    }
+
+    fn has_coap(&self) -> bool {
+        self.targets.iter().any(|target| target.protocol == Protocol::Coap)
     }
 
     fn with_login(&self, index: u32, login: &Login) -> Identity {
@@ -176,8 +267,11 @@ impl Plan {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let say = |text: String| Err(Error::Plan(text));
+        if self.targets.is_empty() || self.targets.len() > TARGETS_MAX {
+            return say(format!("--target: 1 to {TARGETS_MAX} servers can be named"));
+        }
         if self.devices == 0 || self.devices > DEVICES_MAX {
             return say(format!("--devices {}: 1 to {DEVICES_MAX} devices can be simulated", self.devices));
         }
@@ -193,8 +287,18 @@ impl Plan {
                 self.payload_bytes
             ));
         }
+        if self.has_coap() && self.payload_bytes > coap::PAYLOAD_BYTES_MAX {
+            return say(format!(
+                "-s {}: CoAP takes {} bytes in one message (RFC 7252 section 4.6)",
+                self.payload_bytes,
+                coap::PAYLOAD_BYTES_MAX
+            ));
+        }
         if self.backlog == 0 || self.backlog > BACKLOG_MAX {
             return say(format!("--backlog {}: a device can keep 1 to {BACKLOG_MAX} readings", self.backlog));
+        }
+        if let Err(why) = self.profile.check(self.interval) {
+            return say(format!("--profile {}: {why}", self.profile));
         }
         if self.connect_rate == 0 {
             return say("--connect-rate 0: nobody would ever connect; give at least 1 a second".into());
