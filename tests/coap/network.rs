@@ -3,8 +3,8 @@
 use std::{sync::atomic::Ordering, thread, time::Duration};
 
 use tidegate_tests::{
-    Acknowledged, CoapClient, CoapLoad, Load, Proxy, Weather, count_from, delivered, missing_at_last,
-    out_of_order,
+    Acknowledged, CoapClient, CoapLoad, Load, Proxy, Simulator, Weather, count_from, delivered,
+    missing_at_last, out_of_order,
 };
 
 use crate::{
@@ -75,4 +75,30 @@ fn a_network_that_repeats_everything_stores_it_once() {
     assert!(proxy.traffic().up.duplicated >= 20);
     assert_eq!(stored(&rig.gateway), 20);
     rig.assert_well_and_counted();
+}
+
+/// The simulator's own audit: sensors of both protocols, those of CoAP over the bad network.
+#[test]
+fn the_simulator_finds_nothing_lost() {
+    let mut rig = Rig::start();
+    let proxy = Proxy::start(rig.gateway.coap_address(), Weather::bad(6));
+    let mqtt = format!("mqtt://127.0.0.1:{}", rig.gateway.port);
+    let coap = format!("coap://{}", proxy.address());
+    let words = ["--target", &mqtt, "--target", &coap, "--retransmit-wait", "250ms"];
+    let load = ["--interval", "1s", "--duration", "20s", "--seed", "9"];
+    let simulator = Simulator::start_as(&rig.gateway, 200, &[&words[..], &load].concat());
+    let report = simulator.finish(Duration::from_secs(180));
+    let traffic = proxy.traffic();
+    println!("{}\n{traffic:?}", report.json);
+    report.assert_nothing_lost();
+    let targets = report.json["targets"].as_array().expect("a list of targets");
+    assert_eq!(targets.len(), 2, "{}", report.json);
+    for target in targets {
+        assert!(target["acknowledged"].as_u64().is_some_and(|count| count > 500), "{}", report.json);
+    }
+    assert!(traffic.up.lost > 100 && traffic.down.lost > 100, "{traffic:?}");
+    // A datagram that the network repeats is no reading of its own; one that a sensor gave up and posted anew is.
+    let resent: u64 = targets.iter().filter_map(|target| target["resent"].as_u64()).sum();
+    assert!(report.number("duplicated") <= resent as f64, "{}", report.json);
+    rig.assert_well();
 }
