@@ -1,18 +1,11 @@
 //! Errors of the disk: the process ends with exit 74 and nothing acknowledged is lost; no room: it refuses and lives.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{os::unix::fs::symlink, process::Command, thread, time::Duration};
 
 use tidegate_tests::{
-    Acknowledged, Client, Gateway, Load, Login, LoopDisk, Publish, SmallDisk, Version, count_from, delivered,
-    eventually, missing_at_last, out_of_order, ran, read_credentials, run, tidegate, within,
+    Acknowledged, Client, Fault, Gateway, Load, Login, LoopDisk, Publish, SmallDisk, Version, count_from,
+    delivered, inject, missing_at_last, open_segment, out_of_order, ran, read_credentials, run, tidegate,
+    within,
 };
 
 const EXIT_DISK: i32 = 74;
@@ -20,17 +13,6 @@ const READING: &[u8] = br#"{"temperature":23.4}"#;
 
 fn logins(gateway: &Gateway, count: usize) -> Vec<Login> {
     read_credentials(&gateway.add_devices(count, "virtual_"))
-}
-
-/// Starts `gateway` under strace from here on, which has `fault` befall the calls that it begins with. strace counts by
-/// thread and call.
-fn inject(gateway: &mut Gateway, fault: &str) {
-    let calls = fault.split(':').next().unwrap_or("");
-    let (tracing, inject) = (format!("trace={calls}"), format!("inject={fault}"));
-    let before = ["strace", "-D", "-f", "-qq", "--seccomp-bpf", "-e", "signal=none", "-o", "/dev/null"];
-    let words: Vec<&OsStr> =
-        before.into_iter().chain(["-e", &tracing, "-e", &inject]).map(OsStr::new).collect();
-    gateway.through(&words);
 }
 
 /// Runs the gateway with `fault` and loads it until it ends, which it does with 74. Started without the fault, it still
@@ -59,40 +41,6 @@ fn assert_keeps(gateway: &Gateway, acknowledged: &Acknowledged, fault: &str) {
     assert_eq!(client.publish_and_wait("telemetry", READING, 1), 0, "{fault}");
 }
 
-/// Has `fault` befall the calls of the running gateway on `file` from here on.
-fn attach(gateway: &Gateway, fault: &str, file: &Path) -> Child {
-    let calls = fault.split(':').next().unwrap_or("");
-    let pid = gateway.pid().to_string();
-    let strace = Command::new("strace")
-        .args(["-f", "-qq", "-e", "signal=none", "-o", "/dev/null", "-p", &pid, "-P"])
-        .arg(file)
-        .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")])
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("strace is installed");
-    eventually("strace has every thread", || {
-        let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-        tasks.all(|task| is_traced(&task.expect("a thread").path())).then_some(())
-    });
-    strace
-}
-
-/// The segment that telemetry is written to.
-fn open_segment(gateway: &Gateway) -> PathBuf {
-    let spool = gateway.dir.join("spool");
-    let printed = ran(Command::new(tidegate()).args(["spool", "inspect", "--json"]).arg(&spool));
-    let found: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
-    let mut segments = found["segments"].as_array().expect("a list").iter();
-    let open = segments.find(|segment| segment["lane"] == "telemetry" && segment["sealed"] == false);
-    let name = open.and_then(|segment| segment["name"].as_str());
-    spool.join(name.unwrap_or_else(|| panic!("no open segment: {printed}")))
-}
-
-fn is_traced(task: &Path) -> bool {
-    let status = fs::read_to_string(task.join("status")).unwrap_or_default();
-    status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0"))
-}
-
 /// Commits are written with O_DSYNC: each write is a sync.
 #[test]
 fn the_nth_commit_fails() {
@@ -103,10 +51,10 @@ fn the_nth_commit_fails() {
     let step = if count_from("TIDEGATE_EVERY_FAULT", 0) > 0 { 1 } else { 7 };
     for n in (1..=50).step_by(step) {
         let fault = format!("pwrite64,pwritev,pwritev2,fdatasync:error=EIO:when={n}+");
-        let mut strace = attach(&gateway, &fault, &open_segment(&gateway));
+        let strace = Fault::attach(&gateway, &fault, &open_segment(&gateway));
         let load = Load::start(gateway.port, &logins, &acknowledged);
         let status = gateway.wait(Duration::from_secs(60));
-        strace.wait().expect("strace ends with what it watches");
+        drop(strace);
         acknowledged = load.stop();
         assert_eq!(status.code(), Some(EXIT_DISK), "{fault}: {}", gateway.log());
         gateway.run();

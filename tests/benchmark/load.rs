@@ -33,7 +33,8 @@ pub struct Plan {
 pub struct Outcome {
     pub acknowledged: usize,
     pub seconds: f64,
-    latencies_us: Vec<u32>,
+    /// Sorted.
+    pub latencies_us: Vec<u32>,
 }
 
 impl Outcome {
@@ -189,7 +190,7 @@ fn frames(window: usize) -> Vec<u8> {
 }
 
 /// What a device with a dozen measurements sends, filled up with blanks.
-fn payload() -> String {
+pub fn payload() -> String {
     let values: Vec<String> = (1..=12).map(|n| format!("\"sensor_{n:02}\":{}.25", 20 + n)).collect();
     let text = format!("{{{}}}", values.join(","));
     assert!(text.len() <= PAYLOAD_BYTES, "{} bytes", text.len());

@@ -1,18 +1,28 @@
-//! CPU seconds of the server per million acknowledged publishes, the gateway beside mosquitto.
+//! CPU seconds of the server per million acknowledged publishes, the gateway beside mosquitto, or with `--coap` beside
+//! libcoap's server.
 //!
-//! QoS 1, 256 bytes, 100 connections, MQTT 3.1.1, user name and password. The gateway is as `tidegate quickstart`
+//! MQTT: QoS 1, 256 bytes, 100 connections, MQTT 3.1.1, user name and password. The gateway is as `tidegate quickstart`
 //! makes it: it writes to disk before it acknowledges, and delivers to its file output. mosquitto has a password file
-//! and keeps nothing. Runs come in the order A B B A, so that a drift of the machine falls on both; a ratio is of
-//! the four runs of one such pair. Each run has a fresh server, and its CPU is counted until it is idle again.
+//! and keeps nothing.
+//!
+//! CoAP: confirmable requests of 256 bytes from 100 sockets, one in flight each. The gateway gets `POST /telemetry`,
+//! libcoap `PUT /example_data`, the one resource of its server that takes a payload by itself; it checks no secret and
+//! keeps the last payload in memory. Path, queries and payload are as long for both, but for three bytes of the path.
+//!
+//! Runs come in the order A B B A, so that a drift of the machine falls on both; a ratio is of the four runs of one such
+//! pair. Each run has a fresh server, and its CPU is counted until it is idle again.
 
+mod coap;
 mod load;
 mod server;
 
 use std::{env, fs, process::ExitCode, thread, time::Duration};
 
+use tidegate_tests::coap::Code;
+
 use self::{
     load::{Outcome, Plan},
-    server::{Kind, Server},
+    server::{Kind, Protocol, Server},
 };
 
 /// With one publish in flight the gateway may cost this much of what mosquitto costs.
@@ -20,7 +30,11 @@ const RATIO_W1_MAX: f64 = 1.2;
 /// With sixteen it must cost less.
 const RATIO_W16_MAX: f64 = 1.0;
 
+/// Over CoAP, beside a server that stores nothing.
+const RATIO_COAP_MAX: f64 = 0.8;
+
 struct Options {
+    protocol: Protocol,
     subject: Kind,
     peer: Kind,
     pairs: usize,
@@ -57,15 +71,17 @@ fn main() -> ExitCode {
 }
 
 const USAGE: &str = "\
---subject tidegate|mosquitto  --peer mosquitto|tidegate
+--coap          CoAP, beside libcoap
+--subject tidegate|mosquitto|libcoap  --peer mosquitto|libcoap|tidegate
 --pairs N       A B B A pairs, 5
---window N      publishes in flight a connection; twice for two, 1 and 16
+--window N      publishes in flight a connection; twice for two, 1 and 16; over CoAP 1
 --messages N    a run, 200,000 with one in flight and 1,000,000 with more
 --connections N 100
 --gate          exit 1 when a bar is not kept";
 
 fn options() -> Result<Options, String> {
     let mut options = Options {
+        protocol: Protocol::Mqtt,
         subject: Kind::Tidegate,
         peer: Kind::Mosquitto,
         pairs: 5,
@@ -76,8 +92,12 @@ fn options() -> Result<Options, String> {
     };
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
-        if word == "--gate" {
-            options.gate = true;
+        match word.as_str() {
+            "--gate" => options.gate = true,
+            "--coap" => (options.protocol, options.peer) = (Protocol::Coap, Kind::Libcoap),
+            _ => {}
+        }
+        if ["--gate", "--coap"].contains(&word.as_str()) {
             continue;
         }
         let value = words.next().ok_or_else(|| format!("{word} needs a value, or is not known"))?;
@@ -92,7 +112,9 @@ fn options() -> Result<Options, String> {
             _ => return Err(format!("{word} is not known")),
         }
     }
-    if options.windows.is_empty() {
+    if options.protocol == Protocol::Coap {
+        options.windows = vec![1];
+    } else if options.windows.is_empty() {
         options.windows = vec![1, 16];
     }
     Ok(options)
@@ -108,7 +130,7 @@ fn compare(options: &Options, window: usize) -> bool {
     let mut ratios = Vec::new();
     for pair in 1..=options.pairs {
         let costs = [a, b, b, a].map(|kind| {
-            let run = measure(kind, &plan);
+            let run = measure(options.protocol, kind, &plan);
             print_run(kind, &plan, &run);
             run.cpu_s_per_million
         });
@@ -118,7 +140,11 @@ fn compare(options: &Options, window: usize) -> bool {
     }
     ratios.sort_by(f64::total_cmp);
     let (median, least, most) = (ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
-    let bar = if window == 1 { RATIO_W1_MAX } else { RATIO_W16_MAX };
+    let bar = match (options.protocol, window) {
+        (Protocol::Coap, _) => RATIO_COAP_MAX,
+        (Protocol::Mqtt, 1) => RATIO_W1_MAX,
+        (Protocol::Mqtt, _) => RATIO_W16_MAX,
+    };
     let kept = if window == 1 { median <= bar } else { median < bar };
     let verdict = if kept { "kept" } else { "NOT KEPT" };
     println!(
@@ -127,11 +153,38 @@ fn compare(options: &Options, window: usize) -> bool {
     kept
 }
 
-fn measure(kind: Kind, plan: &Plan) -> Run {
+/// The sockets of either protocol.
+enum Fleet {
+    Mqtt(load::Fleet),
+    Coap(coap::Fleet),
+}
+
+impl Fleet {
+    fn connect(protocol: Protocol, kind: Kind, server: &Server, plan: &Plan) -> Self {
+        let (port, logins) = (server.port(protocol), server.logins());
+        let resource = match kind {
+            Kind::Libcoap => coap::Resource { method: Code::PUT, path: "example_data" },
+            Kind::Tidegate | Kind::Mosquitto => coap::Resource { method: Code::POST, path: "telemetry" },
+        };
+        match protocol {
+            Protocol::Mqtt => Self::Mqtt(load::Fleet::connect(port, logins, plan)),
+            Protocol::Coap => Self::Coap(coap::Fleet::connect(port, logins, plan, resource)),
+        }
+    }
+
+    fn run(&mut self, messages: usize) -> Outcome {
+        match self {
+            Self::Mqtt(fleet) => fleet.run(messages),
+            Self::Coap(fleet) => fleet.run(messages),
+        }
+    }
+}
+
+fn measure(protocol: Protocol, kind: Kind, plan: &Plan) -> Run {
     thread::sleep(Duration::from_millis(500));
     let load_before = load_average();
     let server = Server::start(kind, plan.connections);
-    let mut fleet = load::Fleet::connect(server.port(), server.logins(), plan);
+    let mut fleet = Fleet::connect(protocol, kind, &server, plan);
     fleet.run(plan.messages / 20);
     server.wait_until_idle();
     let (cpu_before, disk_before) = (server.cpu_s(), server.disk_bytes());

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -10,18 +10,26 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tidegate_tests::{Gateway, Login, eventually, free_ports, ran, read_credentials};
+use tidegate_tests::{CoapClient, Gateway, Login, eventually, free_ports, ran, read_credentials};
 
 /// Ticks of `/proc/PID/stat` a second on Linux.
 const TICKS_PER_S: f64 = 100.0;
 /// How long a server may stay busy after its last acknowledgement.
 const IDLE_TRIES_MAX: usize = 200;
 
+/// What is spoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Mqtt,
+    Coap,
+}
+
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Tidegate,
     Mosquitto,
+    Libcoap,
 }
 
 impl Kind {
@@ -29,7 +37,8 @@ impl Kind {
         match word {
             "tidegate" => Ok(Self::Tidegate),
             "mosquitto" => Ok(Self::Mosquitto),
-            _ => Err(format!("no server {word}; there are tidegate and mosquitto")),
+            "libcoap" => Ok(Self::Libcoap),
+            _ => Err(format!("no server {word}; there are tidegate, mosquitto and libcoap")),
         }
     }
 }
@@ -39,6 +48,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Tidegate => "tidegate",
             Self::Mosquitto => "mosquitto",
+            Self::Libcoap => "libcoap",
         })
     }
 }
@@ -52,6 +62,7 @@ pub struct Server {
 enum Process {
     Tidegate(Box<Gateway>),
     Mosquitto { child: Child, port: u16, folder: TempDir },
+    Libcoap { child: Child, port: u16 },
 }
 
 impl Server {
@@ -59,13 +70,16 @@ impl Server {
         match kind {
             Kind::Tidegate => start_tidegate(logins),
             Kind::Mosquitto => start_mosquitto(logins),
+            Kind::Libcoap => start_libcoap(logins),
         }
     }
 
-    pub fn port(&self) -> u16 {
-        match &self.process {
-            Process::Tidegate(gateway) => gateway.port,
-            Process::Mosquitto { port, .. } => *port,
+    /// Of `protocol`.
+    pub fn port(&self, protocol: Protocol) -> u16 {
+        match (&self.process, protocol) {
+            (Process::Tidegate(gateway), Protocol::Mqtt) => gateway.port,
+            (Process::Tidegate(gateway), Protocol::Coap) => gateway.coap_port,
+            (Process::Mosquitto { port, .. } | Process::Libcoap { port, .. }, _) => *port,
         }
     }
 
@@ -76,7 +90,7 @@ impl Server {
     fn pid(&self) -> u32 {
         match &self.process {
             Process::Tidegate(gateway) => gateway.pid(),
-            Process::Mosquitto { child, .. } => child.id(),
+            Process::Mosquitto { child, .. } | Process::Libcoap { child, .. } => child.id(),
         }
     }
 
@@ -123,18 +137,14 @@ fn start_tidegate(logins: usize) -> Server {
     let logins = read_credentials(&credentials);
     let mut gateway = Box::new(gateway);
     gateway.run();
+    await_coap(gateway.coap_port);
     Server { process: Process::Tidegate(gateway), logins }
 }
 
 fn start_mosquitto(count: usize) -> Server {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [port] = free_ports();
-    let logins: Vec<Login> = (1..=count)
-        .map(|n| Login {
-            user: format!("sensor_b{n}"),
-            password: format!("0123456789abcdef0123456789{n:06}"),
-        })
-        .collect();
+    let logins = made_up_logins(count);
     let passwords = folder.path().join("passwords");
     let lines: String = logins.iter().map(|login| format!("{}:{}\n", login.user, login.password)).collect();
     fs::write(&passwords, lines).expect("the password file");
@@ -143,6 +153,34 @@ fn start_mosquitto(count: usize) -> Server {
     let server = Server { process: Process::Mosquitto { child, port, folder }, logins };
     eventually("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).ok());
     server
+}
+
+/// With names and secrets as long as those of the gateway's devices.
+fn made_up_logins(count: usize) -> Vec<Login> {
+    let login =
+        |n| Login { user: format!("sensor_b{n}"), password: format!("0123456789abcdef0123456789{n:06}") };
+    (1..=count).map(login).collect()
+}
+
+/// Its example server, without DTLS. It looks at no name and no secret.
+fn start_libcoap(logins: usize) -> Server {
+    let [port] = free_ports();
+    let child = Command::new("coap-server-notls")
+        .args(["-A", "127.0.0.1", "-p", &port.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("libcoap3-bin is installed");
+    let server = Server { process: Process::Libcoap { child, port }, logins: made_up_logins(logins) };
+    await_coap(port);
+    server
+}
+
+/// Waits until whoever has `port` answers a ping.
+fn await_coap(port: u16) {
+    let mut client = CoapClient::open(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    eventually("CoAP is answered", || client.ping().then_some(()));
 }
 
 fn spawn_mosquitto(folder: &Path, port: u16, passwords: &Path) -> Child {
@@ -165,9 +203,12 @@ fn spawn_mosquitto(folder: &Path, port: u16, passwords: &Path) -> Child {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Process::Mosquitto { child, folder, .. } = &mut self.process {
-            let _ended = child.kill();
-            let _status = child.wait();
+        let (Process::Mosquitto { child, .. } | Process::Libcoap { child, .. }) = &mut self.process else {
+            return;
+        };
+        let _ended = child.kill();
+        let _status = child.wait();
+        if let Process::Mosquitto { folder, .. } = &self.process {
             // Named here, so that it is plain that the folder outlives the process.
             let _folder = folder.path();
         }

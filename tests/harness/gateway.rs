@@ -3,7 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
-    net::TcpStream,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
@@ -102,6 +102,11 @@ impl Gateway {
 
     pub fn config_path(&self) -> PathBuf {
         self.dir.join("tidegate.toml")
+    }
+
+    /// Where CoAP listens.
+    pub fn coap_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.coap_port))
     }
 
     /// Where the `file` output writes.

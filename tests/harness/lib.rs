@@ -4,23 +4,33 @@
 //! Everything is on loopback and in temporary folders. What a test starts is stopped, by its process id, when the
 //! value that stands for it is dropped.
 
+pub mod coap;
+mod coap_load;
+mod coap_programs;
 mod disk;
+mod faults;
 mod gateway;
 mod load;
 mod mosquitto;
 mod mqtt;
 mod output;
 mod programs;
+mod proxy;
 mod simulator;
 mod sync_times;
 
+pub use coap::CoapClient;
+pub use coap_load::{CoapLoad, Seen};
+pub use coap_programs::{Outcome, aiocoap_client, coap_client};
 pub use disk::{LoopDisk, SmallDisk};
+pub use faults::{Fault, inject, open_segment};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
 pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
+pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 

@@ -21,7 +21,7 @@ pub fn tidegate_without_sync() -> PathBuf {
     program("TIDEGATE_FAULT_BIN", "../fault-injection/tidegate", "tests/run acknowledged_is_on_disk")
 }
 
-fn program(variable: &str, name: &str, how_to_build: &str) -> PathBuf {
+pub(crate) fn program(variable: &str, name: &str, how_to_build: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| beside_this_test(name), PathBuf::from);
     assert!(path.is_file(), "{} is not there; run `tests/run`, or `{how_to_build}`", path.display());
     path
