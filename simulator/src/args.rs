@@ -162,7 +162,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) threads: u8,
 
-    /// How to show how it is getting on.
+    /// How to show how it is getting on: on a terminal a picture that q or Ctrl-C ends.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: Show,
 }
@@ -195,8 +195,10 @@ pub(crate) struct Audit {
 /// How to show how a run is getting on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Show {
-    /// A live line on a terminal, else plain lines.
+    /// A dashboard on a terminal, else plain lines.
     Auto,
+    /// One live line.
+    Line,
     /// Plain lines.
     Plain,
     /// Not at all.

@@ -25,6 +25,8 @@ pub(crate) struct Counters {
     pub(crate) given_up: Counter,
     pub(crate) unaudited: Counter,
     pub(crate) refused: Counter,
+    /// Acknowledged readings that say more than 35 °C.
+    pub(crate) hot: Counter,
     /// Acknowledged before a publish that was sent earlier.
     pub(crate) acknowledged_out_of_order: Counter,
     /// Connections open at present.
@@ -42,6 +44,8 @@ pub(crate) struct Counters {
 struct Told {
     causes: BTreeMap<String, u64>,
     latencies: Latencies,
+    /// Those since [`Counters::take_recent`].
+    recent: Latencies,
     round_trips: Latencies,
     last_failure: Option<(String, Failure)>,
     last_login_refusal: Option<(String, Failure)>,
@@ -70,6 +74,7 @@ impl Counters {
         let told = Told {
             causes: BTreeMap::new(),
             latencies: Latencies::new(),
+            recent: Latencies::new(),
             round_trips: Latencies::new(),
             last_failure: None,
             last_login_refusal: None,
@@ -83,6 +88,7 @@ impl Counters {
             given_up: Counter::default(),
             unaudited: Counter::default(),
             refused: Counter::default(),
+            hot: Counter::default(),
             acknowledged_out_of_order: Counter::default(),
             connected: Counter::default(),
             accepted: Counter::default(),
@@ -101,6 +107,7 @@ impl Counters {
     pub(crate) fn note_latency(&self, latency_us: u64, round_trip_us: u64) {
         let mut told = self.told();
         told.latencies.record(latency_us);
+        told.recent.record(latency_us);
         told.round_trips.record(round_trip_us);
     }
 
@@ -126,6 +133,11 @@ impl Counters {
 
     pub(crate) fn latency(&self) -> LatencyMs {
         self.told().latencies.summary()
+    }
+
+    /// Latencies since the last call; `None` when nothing was acknowledged.
+    pub(crate) fn take_recent(&self) -> Option<LatencyMs> {
+        self.told().recent.take()
     }
 
     pub(crate) fn round_trip(&self) -> LatencyMs {

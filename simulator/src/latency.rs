@@ -55,6 +55,18 @@ impl Latencies {
     }
 }
 
+impl Latencies {
+    /// Begins anew; what was recorded until now, if anything.
+    pub(crate) fn take(&mut self) -> Option<LatencyMs> {
+        let any = self.0.as_ref().is_some_and(|histogram| !histogram.is_empty());
+        let summary = any.then(|| self.summary());
+        if let Some(histogram) = &mut self.0 {
+            histogram.reset();
+        }
+        summary
+    }
+}
+
 impl fmt::Display for LatencyMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { p50, p90, p99, p999, max } = self;
@@ -91,6 +103,17 @@ mod tests {
         latencies.record(LATENCY_US_MAX * 100);
         let max = latencies.summary().max;
         assert!((3_600_000.0..3_610_000.0).contains(&max), "{max}");
+    }
+
+    #[test]
+    fn what_was_taken_does_not_come_again() {
+        let mut latencies = Latencies::new();
+        assert_eq!(latencies.take(), None);
+        latencies.record(2000);
+        assert_eq!(latencies.take().map(|taken| taken.p50), Some(2.0));
+        latencies.record(8000);
+        let max = latencies.take().map(|taken| taken.max).unwrap();
+        assert!((7.9..8.1).contains(&max), "{max}");
     }
 
     #[test]

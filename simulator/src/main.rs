@@ -1,12 +1,14 @@
 //! The command line of the simulator: arguments, runtime, exit code.
 
 mod args;
+mod dashboard;
 mod screen;
 
 use std::{
     fmt::Display,
     io::{self, Write},
     process::{self, ExitCode},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -20,7 +22,8 @@ use simulator::{
 use tidegate_simulator as simulator;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
 };
 
 fn main() -> ExitCode {
@@ -41,8 +44,10 @@ fn main() -> ExitCode {
 fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
     let runtime = runtime(run.threads)?;
-    let mut screen = Screen::new(run.progress);
-    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), interrupted()));
+    let wish = Arc::new(Notify::new());
+    let mut screen = Screen::new(run.progress, plan.target.to_string(), &wish);
+    let stop = interrupted(wish);
+    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), stop));
     screen.end();
     let report = outcome?;
     say(&report)?;
@@ -73,23 +78,28 @@ fn runtime(threads: u8) -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("cannot start the runtime")
 }
 
-/// Ready at the first Ctrl-C or SIGTERM. The second one ends the process.
-async fn interrupted() {
+/// Ready at the first Ctrl-C or SIGTERM, or when `wish` is told. The second one ends the process.
+async fn interrupted(wish: Arc<Notify>) {
     let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
         // Without a way to hear it, the run ends with its time.
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let _why = next_interrupt(&mut interrupt, &mut terminate, &wish).await;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => process::exit(130),
-            _ = terminate.recv() => process::exit(143),
-        }
+        let code = next_interrupt(&mut interrupt, &mut terminate, &wish).await;
+        dashboard::restore();
+        process::exit(code)
     });
+}
+
+/// The exit code of a process that leaves for it.
+async fn next_interrupt(interrupt: &mut Signal, terminate: &mut Signal, wish: &Notify) -> i32 {
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+        () = wish.notified() => 130,
+    }
 }
 
 fn say(text: &impl Display) -> anyhow::Result<()> {

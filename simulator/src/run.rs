@@ -17,6 +17,7 @@ use crate::{
     audit::{self, Audit, Ledger, Verdict},
     count::Counters,
     device::{Device, DeviceCounts, DevicePlan, Micros},
+    latency::LatencyMs,
     mqtt::Failure,
     payload::PayloadWriter,
     plan::{AuditPlan, Identity},
@@ -68,8 +69,10 @@ struct Fleet<'a> {
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
     planned_duration: Option<Duration>,
-    /// Acknowledged at the last few looks.
-    rates: VecDeque<(Duration, u64)>,
+    /// Acknowledged and sent at the last few looks.
+    rates: VecDeque<(Duration, u64, u64)>,
+    /// The last whole second, and how long acknowledgements took in it.
+    recent: (u64, Option<LatencyMs>),
     started: Instant,
     ended: Duration,
 }
@@ -106,6 +109,7 @@ impl<'a> Fleet<'a> {
             ledger,
             planned_duration,
             rates: VecDeque::new(),
+            recent: (0, None),
             started: Instant::now(),
             ended: Duration::ZERO,
         }
@@ -170,11 +174,16 @@ impl<'a> Fleet<'a> {
         let counters = &self.shared.counters;
         let elapsed = self.started.elapsed();
         let acknowledged = counters.acknowledged.get();
-        self.rates.push_back((elapsed, acknowledged));
+        let sent = counters.sent.get() + counters.resent.get();
+        self.rates.push_back((elapsed, acknowledged, sent));
         if self.rates.len() > 5 {
             self.rates.pop_front();
         }
-        let (since, before) = self.rates.front().copied().unwrap_or_default();
+        let (since, acknowledged_before, sent_before) = self.rates.front().copied().unwrap_or_default();
+        let during = elapsed.saturating_sub(since);
+        if elapsed.as_secs() > self.recent.0 {
+            self.recent = (elapsed.as_secs(), counters.take_recent());
+        }
         Progress {
             phase,
             elapsed,
@@ -182,14 +191,18 @@ impl<'a> Fleet<'a> {
             devices: self.plan.devices,
             connected: counters.connected.get(),
             sent: counters.sent.get(),
+            sent_per_s: per_second(sent.saturating_sub(sent_before), during),
             acknowledged,
-            rate_per_s: per_second(acknowledged.saturating_sub(before), elapsed.saturating_sub(since)),
+            rate_per_s: per_second(acknowledged.saturating_sub(acknowledged_before), during),
+            hot: counters.hot.get(),
             unacknowledged: self.unacknowledged(),
             skipped: counters.skipped.get(),
             refused: counters.refused.get(),
             reconnects: counters.reconnects.get(),
             errors: counters.failures.get() + counters.refused.get(),
+            causes: counters.causes(),
             latency_ms: counters.latency(),
+            recent_ms: self.recent.1,
         }
     }
 

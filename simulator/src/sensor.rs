@@ -18,7 +18,7 @@ use crate::{
     plan::Identity,
     plan::Target,
     ranges::Ranges,
-    value::{mix, name_hash},
+    value::{self, mix, name_hash},
 };
 
 /// First wait before a device connects again; doubled with each failure up to the longest.
@@ -321,6 +321,10 @@ impl Sensor {
     fn note_acknowledged(&mut self, settled: &Settled) {
         self.acknowledged += 1;
         self.shared.counters.acknowledged.add(1);
+        let celsius = value::celsius(self.shared.payload.seed, &self.identity.device, settled.sequence);
+        if celsius > value::HOT_CELSIUS {
+            self.shared.counters.hot.add(1);
+        }
         self.shared.counters.note_latency(settled.latency_us, settled.round_trip_us);
         if !settled.in_order {
             self.shared.counters.acknowledged_out_of_order.add(1);

@@ -4,6 +4,9 @@
 /// Name of the one measurement.
 pub const MEASUREMENT: &str = "temperature";
 
+/// Above this a reading is hot: what an alarm is for.
+pub const HOT_CELSIUS: f64 = 35.0;
+
 /// Hundredths of a degree Celsius that reading `sequence` of `device` says: 2000 to 4000, up and down over a minute
 /// or so of readings, with a little noise.
 #[must_use]

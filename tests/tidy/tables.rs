@@ -53,6 +53,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
     ("jiff", &["gateway/src/cli/"]),
     ("proptest", &[]),
+    ("ratatui", &["simulator/src/dashboard/"]),
     ("rmqtt_codec", &["gateway/src/session/mqtt/codec.rs"]),
     ("rumqttc", &["simulator/src/mqtt", "simulator/src/target"]),
     ("rusqlite", &["gateway/src/auth/store.rs", "gateway/src/auth/store/"]),
