@@ -4,6 +4,7 @@ use std::{
     panic,
     sync::{
         Arc, Mutex, Once, TryLockError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -34,8 +35,11 @@ const KEYS_WAIT: Duration = Duration::from_millis(50);
 /// How long somebody else's picture is waited for before the terminal is given back all the same.
 const PICTURE_MAX: Duration = Duration::from_millis(200);
 
-/// Whether the terminal is ours. Whoever draws holds it, so that nothing is drawn after the terminal is given back.
-static ENTERED: Mutex<bool> = Mutex::new(false);
+/// Whether the terminal is ours.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Whoever draws holds it, so that nothing is drawn after the terminal is given back.
+static DRAWING: Mutex<()> = Mutex::new(());
 
 /// Can a picture be drawn and a key be heard? Not in a pipe, in a file, on a terminal that only takes lines, or in the
 /// background, where whoever touches the terminal is stopped.
@@ -97,9 +101,7 @@ impl Drop for Dashboard {
 }
 
 fn enter() -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
-    if let Ok(mut entered) = ENTERED.lock() {
-        *entered = true;
-    }
+    ENTERED.store(true, Ordering::SeqCst);
     terminal::enable_raw_mode()?;
     execute!(io::stderr(), terminal::EnterAlternateScreen, cursor::Hide)?;
     Terminal::new(CrosstermBackend::new(io::stderr()))
@@ -108,24 +110,15 @@ fn enter() -> io::Result<Terminal<CrosstermBackend<Stderr>>> {
 /// Gives the terminal back as it was, if it is ours. May be called from anywhere, a panic included.
 pub(crate) fn restore() {
     let begun = Instant::now();
-    loop {
-        match ENTERED.try_lock() {
-            Ok(mut entered) => {
-                if *entered {
-                    *entered = false;
-                    leave();
-                }
-                return;
-            }
-            // The panic may be in the drawing itself, which holds it.
-            Err(_) if begun.elapsed() >= PICTURE_MAX => return leave(),
-            Err(TryLockError::Poisoned(_)) => return leave(),
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
-        }
+    let mut drawing = DRAWING.try_lock();
+    // A panic may be in the drawing itself, which will not end before this does.
+    while matches!(drawing, Err(TryLockError::WouldBlock)) && begun.elapsed() < PICTURE_MAX {
+        thread::sleep(Duration::from_millis(5));
+        drawing = DRAWING.try_lock();
     }
-}
-
-fn leave() {
+    if !ENTERED.swap(false, Ordering::SeqCst) {
+        return;
+    }
     // Both are tried whatever the other says: there is nobody left to tell.
     let _screen = execute!(io::stderr(), terminal::LeaveAlternateScreen, cursor::Show).is_err();
     let _mode = terminal::disable_raw_mode().is_err();
@@ -152,8 +145,8 @@ fn live(
     let mut stale = true;
     loop {
         if stale {
-            let Ok(entered) = ENTERED.lock() else { return Ok(()) };
-            if !*entered {
+            let Ok(_drawing) = DRAWING.lock() else { return Ok(()) };
+            if !ENTERED.load(Ordering::SeqCst) {
                 return Ok(());
             }
             terminal.draw(|frame| draw(frame, &view))?;
