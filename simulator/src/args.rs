@@ -50,15 +50,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The server: mqtt://HOST:PORT.
+    /// The server: mqtt://HOST:PORT. Given again for a further one, and then the sensors are dealt out in turn, or by
+    /// weights: mqtt://HOST:PORT=70.
     #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
-    target: Target,
+    target: Vec<Target>,
 
-    /// The server's host, in place of the one in --target.
+    /// The server's host, in place of the one in every --target.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// The server's port, in place of the one in --target.
+    /// The server's port, in place of the one in every --target.
     #[arg(short, long, value_name = "PORT")]
     port: Option<u16>,
 
@@ -219,11 +220,13 @@ impl Run {
         let credentials = self.credentials.as_deref().map(plan::read_credentials).transpose()?;
         let available =
             credentials.as_ref().map_or(10, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
-        let mut target = self.target.clone();
-        if let Some(host) = &self.host {
-            target.host.clone_from(host);
+        let mut targets = self.target.clone();
+        for target in &mut targets {
+            if let Some(host) = &self.host {
+                target.host.clone_from(host);
+            }
+            target.port = self.port.unwrap_or(target.port);
         }
-        target.port = self.port.unwrap_or(target.port);
         let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
         Ok(Plan {
             version: self.protocol_version,
@@ -246,7 +249,8 @@ impl Run {
             acknowledge_max: self.ack_timeout,
             settle_max: self.settle,
             audit,
-            ..Plan::new(target, self.devices.unwrap_or(available))
+            targets,
+            ..Plan::new(Target::mqtt("127.0.0.1", 1883), self.devices.unwrap_or(available))
         })
     }
 }
@@ -318,7 +322,7 @@ mod tests {
         assert_eq!((plan.devices, plan.interval, plan.qos), (5, Duration::from_millis(100), Qos::AtMostOnce));
         assert_eq!((plan.topic.as_str(), plan.payload_bytes, plan.first), ("x/%i", 99, 7));
         assert_eq!((plan.user.as_deref(), plan.password.as_deref()), (Some("me"), Some("pw")));
-        assert_eq!(plan.target, Target { host: "h".into(), port: 2 });
+        assert_eq!(plan.targets, [Target::mqtt("h", 2)]);
         assert_eq!((plan.version, plan.inflight, plan.connect_rate), (Version::V4, 3, 9));
     }
 

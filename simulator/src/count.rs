@@ -1,10 +1,13 @@
 use std::{
     collections::BTreeMap,
+    ops::AddAssign,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use serde::Serialize;
 
 use crate::{
     latency::{Latencies, LatencyMs},
@@ -14,13 +17,69 @@ use crate::{
 /// Different causes counted apart; further ones are counted as `other`.
 pub(crate) const CAUSES_MAX: usize = 64;
 
-/// What all devices of a run count together.
+/// What became of readings and connections: of a whole run, or of the devices of one target.
+///
+/// Readings: `planned = acknowledged + skipped + given_up + unacknowledged` at QoS 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Connections open at present.
+    pub connected: u64,
+    /// Devices that were let in at least once.
+    pub devices_accepted: u64,
+    /// Readings that came due.
+    pub planned: u64,
+    /// Different readings that were sent.
+    pub sent: u64,
+    /// Further times that they were sent, after a lost connection or a passing refusal.
+    pub resent: u64,
+    /// Readings acknowledged.
+    pub acknowledged: u64,
+    /// Those of them above [`HOT_CELSIUS`](crate::value::HOT_CELSIUS).
+    pub hot: u64,
+    /// Readings that the devices still owe: at QoS 1 sent or not, at QoS 0 not sent.
+    pub unacknowledged: u64,
+    /// Readings never sent, because the device's backlog was full.
+    pub skipped: u64,
+    /// Readings that the server refused for good, or refused before it took a later one.
+    pub given_up: u64,
+    /// Refusals of readings, each time counted.
+    pub refused: u64,
+    /// Connections that were lost or did not come about, and refused readings.
+    pub errors: u64,
+    /// Connections opened again.
+    pub reconnects: u64,
+    /// Publishes acknowledged before one that was sent earlier on the same connection.
+    pub acknowledged_out_of_order: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.connected += other.connected;
+        self.devices_accepted += other.devices_accepted;
+        self.planned += other.planned;
+        self.sent += other.sent;
+        self.resent += other.resent;
+        self.acknowledged += other.acknowledged;
+        self.hot += other.hot;
+        self.unacknowledged += other.unacknowledged;
+        self.skipped += other.skipped;
+        self.given_up += other.given_up;
+        self.refused += other.refused;
+        self.errors += other.errors;
+        self.reconnects += other.reconnects;
+        self.acknowledged_out_of_order += other.acknowledged_out_of_order;
+    }
+}
+
+/// What all devices of a target count together.
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) planned: Counter,
     pub(crate) sent: Counter,
     pub(crate) resent: Counter,
     pub(crate) acknowledged: Counter,
+    /// Written at QoS 0, after which nothing more is known of a reading.
+    pub(crate) written: Counter,
     pub(crate) skipped: Counter,
     pub(crate) given_up: Counter,
     pub(crate) unaudited: Counter,
@@ -44,7 +103,7 @@ pub(crate) struct Counters {
 struct Told {
     causes: BTreeMap<String, u64>,
     latencies: Latencies,
-    /// Those since [`Counters::take_recent`].
+    /// Those since [`Counters::take_recent_to`].
     recent: Latencies,
     round_trips: Latencies,
     last_failure: Option<(String, Failure)>,
@@ -84,6 +143,7 @@ impl Counters {
             sent: Counter::default(),
             resent: Counter::default(),
             acknowledged: Counter::default(),
+            written: Counter::default(),
             skipped: Counter::default(),
             given_up: Counter::default(),
             unaudited: Counter::default(),
@@ -131,17 +191,24 @@ impl Counters {
         told.last_failure = Some((device.to_owned(), failure));
     }
 
-    pub(crate) fn latency(&self) -> LatencyMs {
-        self.told().latencies.summary()
+    /// Times from the planned time of a reading, and from its last sending, to its acknowledgement.
+    pub(crate) fn latencies(&self) -> (LatencyMs, LatencyMs) {
+        let told = self.told();
+        (told.latencies.summary(), told.round_trips.summary())
     }
 
-    /// Latencies since the last call; `None` when nothing was acknowledged.
-    pub(crate) fn take_recent(&self) -> Option<LatencyMs> {
-        self.told().recent.take()
+    /// Adds the times since the last call to those of other targets.
+    pub(crate) fn take_recent_to(&self, recent: &mut Latencies) {
+        let mut told = self.told();
+        recent.add(&told.recent);
+        told.recent.reset();
     }
 
-    pub(crate) fn round_trip(&self) -> LatencyMs {
-        self.told().round_trips.summary()
+    /// Adds the same times to those of other targets.
+    pub(crate) fn add_latencies_to(&self, latencies: &mut Latencies, round_trips: &mut Latencies) {
+        let told = self.told();
+        latencies.add(&told.latencies);
+        round_trips.add(&told.round_trips);
     }
 
     pub(crate) fn causes(&self) -> BTreeMap<String, u64> {
@@ -155,17 +222,26 @@ impl Counters {
         told.last_login_refusal.clone().or_else(|| told.last_failure.clone())
     }
 
-    /// Readings planned, of which nobody knows yet what becomes of them.
-    pub(crate) fn unsettled(&self) -> u64 {
-        let settled = self.acknowledged.get() + self.skipped.get() + self.given_up.get();
-        self.planned.get().saturating_sub(settled)
-    }
-}
-
-impl Counters {
-    /// Readings planned and not sent so far: at QoS 0 nothing more is known of them.
-    pub(crate) fn unsent(&self) -> u64 {
-        self.planned.get().saturating_sub(self.sent.get() + self.skipped.get())
+    pub(crate) fn counts(&self) -> Counts {
+        let refused = self.refused.get();
+        let settled = [&self.acknowledged, &self.written, &self.skipped, &self.given_up];
+        let settled: u64 = settled.iter().map(|counter| counter.get()).sum();
+        Counts {
+            connected: self.connected.get(),
+            devices_accepted: self.accepted.get(),
+            planned: self.planned.get(),
+            sent: self.sent.get(),
+            resent: self.resent.get(),
+            acknowledged: self.acknowledged.get(),
+            hot: self.hot.get(),
+            unacknowledged: self.planned.get().saturating_sub(settled),
+            skipped: self.skipped.get(),
+            given_up: self.given_up.get(),
+            refused,
+            errors: self.failures.get() + refused,
+            reconnects: self.reconnects.get(),
+            acknowledged_out_of_order: self.acknowledged_out_of_order.get(),
+        }
     }
 }
 

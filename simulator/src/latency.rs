@@ -40,6 +40,25 @@ impl Latencies {
         }
     }
 
+    /// Takes in all that `other` has recorded.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if let (Some(histogram), Some(other)) = (&mut self.0, &other.0) {
+            let added = histogram.add(other);
+            debug_assert!(added.is_ok(), "both have the same bounds");
+        }
+    }
+
+    /// Forgets all.
+    pub(crate) fn reset(&mut self) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.reset();
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|histogram| histogram.is_empty())
+    }
+
     pub(crate) fn summary(&self) -> LatencyMs {
         let Some(histogram) = self.0.as_ref().filter(|histogram| !histogram.is_empty()) else {
             return LatencyMs::default();
@@ -52,18 +71,6 @@ impl Latencies {
             p999: at(0.999),
             max: milliseconds(histogram.max()),
         }
-    }
-}
-
-impl Latencies {
-    /// Begins anew; what was recorded until now, if anything.
-    pub(crate) fn take(&mut self) -> Option<LatencyMs> {
-        let any = self.0.as_ref().is_some_and(|histogram| !histogram.is_empty());
-        let summary = any.then(|| self.summary());
-        if let Some(histogram) = &mut self.0 {
-            histogram.reset();
-        }
-        summary
     }
 }
 
@@ -103,17 +110,6 @@ mod tests {
         latencies.record(LATENCY_US_MAX * 100);
         let max = latencies.summary().max;
         assert!((3_600_000.0..3_610_000.0).contains(&max), "{max}");
-    }
-
-    #[test]
-    fn what_was_taken_does_not_come_again() {
-        let mut latencies = Latencies::new();
-        assert_eq!(latencies.take(), None);
-        latencies.record(2000);
-        assert_eq!(latencies.take().map(|taken| taken.p50), Some(2.0));
-        latencies.record(8000);
-        let max = latencies.take().map(|taken| taken.max).unwrap();
-        assert!((7.9..8.1).contains(&max), "{max}");
     }
 
     #[test]

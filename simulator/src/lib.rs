@@ -22,6 +22,8 @@ mod count;
 
 mod sensor;
 
+mod part;
+
 mod run;
 
 pub mod audit;
@@ -32,9 +34,11 @@ pub mod progress;
 
 mod error;
 
+pub use count::Counts;
 pub use error::Error;
+pub use latency::LatencyMs;
 pub use mqtt::{Qos, Version};
 pub use plan::{AuditPlan, Login, Plan, Target};
-pub use progress::Progress;
-pub use report::Report;
+pub use progress::{Phase, Progress, TargetProgress};
+pub use report::{Report, TargetReport};
 pub use run::run;

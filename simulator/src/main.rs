@@ -45,7 +45,8 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
     let runtime = runtime(run.threads)?;
     let wish = Arc::new(Notify::new());
-    let mut screen = Screen::new(run.progress, plan.target.to_string(), &wish);
+    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+    let mut screen = Screen::new(run.progress, targets.join(" "), &wish);
     let stop = interrupted(wish);
     let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), stop));
     screen.end();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use crate::latency::LatencyMs;
+use crate::{Target, count::Counts, latency::LatencyMs};
 
 /// What a run is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,31 @@ pub struct Progress {
     pub errors: u64,
     /// Their causes.
     pub causes: BTreeMap<String, u64>,
-    /// Latency so far.
+    /// From the planned time of a reading to its acknowledgement, so far.
     pub latency_ms: LatencyMs,
-    /// Latency of what was acknowledged in the last whole second; `None` when nothing was.
+    /// The same of what was acknowledged in the last whole second; `None` when nothing was.
     pub recent_ms: Option<LatencyMs>,
+    /// From the last sending of a reading to its acknowledgement, so far.
+    pub round_trip_ms: LatencyMs,
+    /// The same apart for each target, in the order of the plan.
+    pub targets: Vec<TargetProgress>,
+}
+
+/// How the devices of one target are getting on.
+#[derive(Clone, Debug)]
+pub struct TargetProgress {
+    /// Which.
+    pub target: Target,
+    /// Virtual devices that speak to it.
+    pub devices: u32,
+    /// What they count.
+    pub counts: Counts,
+    /// Acknowledged in the last second or so, per second.
+    pub rate_per_s: f64,
+    /// From the planned time of a reading to its acknowledgement, so far.
+    pub latency_ms: LatencyMs,
+    /// From the last sending of a reading to its acknowledgement, so far.
+    pub round_trip_ms: LatencyMs,
 }
 
 impl fmt::Display for Progress {

@@ -8,6 +8,7 @@ pub use crate::latency::LatencyMs;
 use crate::{
     Error,
     audit::{Ledger, Verdict},
+    count::Counts,
 };
 
 /// What a run ends with. Readings: `planned = acknowledged + skipped + given_up + unacknowledged` at QoS 1.
@@ -56,6 +57,8 @@ pub struct Report {
     pub latency_ms: LatencyMs,
     /// From the last time that a reading was sent to its acknowledgement: the server's and the network's share.
     pub round_trip_ms: LatencyMs,
+    /// The same apart for each target, in the order of the plan.
+    pub targets: Vec<TargetReport>,
     /// Acknowledged readings that did not arrive; `null` without an audit.
     pub lost: Option<u64>,
     /// Further arrivals of a reading; `null` without an audit.
@@ -67,6 +70,26 @@ pub struct Report {
     /// What was acknowledged, for a later audit.
     #[serde(skip)]
     pub ledger: Ledger,
+}
+
+/// What the devices of one target end with.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetReport {
+    /// Which: `mqtt://HOST:PORT`.
+    pub target: String,
+    /// Virtual devices that spoke to it.
+    pub devices: u32,
+    /// What they counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Acknowledged per second of the run.
+    pub rate_per_s: f64,
+    /// Reason codes and other causes of errors, with their counts.
+    pub causes: BTreeMap<String, u64>,
+    /// From the planned time of a reading to its acknowledgement.
+    pub latency_ms: LatencyMs,
+    /// From the last sending of a reading to its acknowledgement.
+    pub round_trip_ms: LatencyMs,
 }
 
 impl Report {
@@ -132,6 +155,25 @@ impl fmt::Display for Report {
         if self.acknowledged_out_of_order > 0 {
             write!(f, "\nthe server acknowledged {} publishes out of order", self.acknowledged_out_of_order)?;
         }
+        if self.targets.len() > 1 {
+            for target in &self.targets {
+                write!(f, "\n{target}")?;
+            }
+        }
         self.audit.as_ref().map_or(Ok(()), |verdict| write!(f, "\n{verdict}"))
+    }
+}
+
+impl fmt::Display for TargetReport {
+    /// Two lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { acknowledged, unacknowledged, refused, resent, errors, .. } = self.counts;
+        writeln!(
+            f,
+            "{}: {} devices, acknowledged {acknowledged} ({:.1}/s), unacknowledged {unacknowledged}, \
+             refused {refused}, sent again {resent}, errors {errors}",
+            self.target, self.devices, self.rate_per_s
+        )?;
+        write!(f, "              latency {}", self.latency_ms)
     }
 }

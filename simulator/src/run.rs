@@ -1,5 +1,4 @@
 use std::{
-    collections::VecDeque,
     future::Future,
     pin::pin,
     sync::Arc,
@@ -13,14 +12,14 @@ use tokio::{
 };
 
 use crate::{
-    Error, Plan, Qos, Report,
+    Error, Plan, Qos, Report, Target,
     audit::{self, Audit, Ledger, Verdict},
-    count::Counters,
     device::{Device, DeviceCounts, DevicePlan, Micros},
     latency::LatencyMs,
     mqtt::Failure,
+    part::{self, Part, Rate, per_second},
     payload::PayloadWriter,
-    plan::{AuditPlan, Identity},
+    plan::{AuditPlan, Deal, Identity},
     progress::{Phase, Progress},
     ranges::Ranges,
     sensor::{Clock, Sensor, Shared, Stop, micros},
@@ -64,13 +63,15 @@ pub async fn run(
 
 struct Fleet<'a> {
     plan: &'a Plan,
-    shared: Arc<Shared>,
+    clock: Clock,
+    parts: Vec<Part>,
     stop: watch::Sender<Stop>,
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
     planned_duration: Option<Duration>,
-    /// Acknowledged and sent at the last few looks.
-    rates: VecDeque<(Duration, u64, u64)>,
+    rate: Rate,
+    /// Sendings, the first and all further ones.
+    send_rate: Rate,
     /// The last whole second, and how long acknowledgements took in it.
     recent: (u64, Option<LatencyMs>),
     started: Instant,
@@ -79,36 +80,33 @@ struct Fleet<'a> {
 
 impl<'a> Fleet<'a> {
     fn start(plan: &'a Plan, identities: Vec<Identity>) -> Self {
-        let shared = Arc::new(Shared {
-            target: plan.target.clone(),
-            version: plan.version,
-            qos: plan.qos,
-            inflight: plan.inflight,
-            keep_alive: plan.keep_alive,
-            acknowledge_max: plan.acknowledge_max,
-            settle_max: plan.settle_max,
-            payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
-            clock: Clock::start(),
-            counters: Counters::new(),
-        });
+        let clock = Clock::start();
+        let mut parts: Vec<_> = plan.targets.iter().cloned().map(Part::new).collect();
+        let shared: Vec<_> = parts.iter().map(|part| Arc::new(shared(plan, part, clock))).collect();
         let (stop, stopped) = watch::channel(Stop::Running);
         let mut ledger = Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() };
         let mut sensors = JoinSet::new();
+        let mut deal = Deal::new(&plan.targets);
         let mut connect_us = 0;
         for (index, identity) in (0_u64..).zip(identities) {
+            let place = deal.next();
+            let (Some(part), Some(shared)) = (parts.get_mut(place), shared.get(place)) else { continue };
+            part.devices += 1;
             ledger.devices.insert(identity.device.to_string(), Ranges::default());
             connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
-            sensors.spawn(sensor(plan, &shared, stopped.clone(), identity, connect_us).run());
+            sensors.spawn(sensor(plan, shared, stopped.clone(), identity, connect_us).run());
         }
         let planned_duration = plan.duration.map(|duration| duration + Duration::from_micros(connect_us));
         Self {
             plan,
-            shared,
+            clock,
+            parts,
             stop,
             sensors,
             ledger,
             planned_duration,
-            rates: VecDeque::new(),
+            rate: Rate::default(),
+            send_rate: Rate::default(),
             recent: (0, None),
             started: Instant::now(),
             ended: Duration::ZERO,
@@ -141,7 +139,7 @@ impl<'a> Fleet<'a> {
                 }
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    let now_us = self.shared.clock.now_us();
+                    let now_us = self.clock.now_us();
                     let until_us = now_us.saturating_add(micros(self.plan.settle_max));
                     self.stop.send_replace(Stop::Settle { until_us });
                 }
@@ -155,90 +153,84 @@ impl<'a> Fleet<'a> {
         self.planned_duration.is_some_and(|duration| self.started.elapsed() > duration)
     }
 
-    /// Gives the run up when nobody is let in.
+    /// Gives the run up when some target lets nobody in.
     fn check_let_in(&self, at_end: bool) -> Result<(), Error> {
-        let counters = &self.shared.counters;
-        if counters.accepted.get() > 0 {
+        self.parts.iter().try_for_each(|part| self.check_let_in_at(part, at_end))
+    }
+
+    fn check_let_in_at(&self, part: &Part, at_end: bool) -> Result<(), Error> {
+        let counters = &part.counters;
+        if part.devices == 0 || counters.accepted.get() > 0 {
             return Ok(());
         }
         let late = at_end || self.started.elapsed() >= self.plan.first_connect_max;
-        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(self.plan.devices));
+        let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(part.devices));
         match counters.last_failure() {
-            Some(failure) if late || refused => Err(nobody_let_in(self.plan, failure)),
-            None if late && !at_end => Err(nobody_let_in(self.plan, (String::new(), Failure::Timeout))),
+            Some(failure) if late || refused => Err(nobody_let_in(&part.target, failure)),
+            None if late && !at_end => Err(nobody_let_in(&part.target, (String::new(), Failure::Timeout))),
             _ => Ok(()),
         }
     }
 
     fn progress(&mut self, phase: Phase) -> Progress {
-        let counters = &self.shared.counters;
         let elapsed = self.started.elapsed();
-        let acknowledged = counters.acknowledged.get();
-        let sent = counters.sent.get() + counters.resent.get();
-        self.rates.push_back((elapsed, acknowledged, sent));
-        if self.rates.len() > 5 {
-            self.rates.pop_front();
-        }
-        let (since, acknowledged_before, sent_before) = self.rates.front().copied().unwrap_or_default();
-        let during = elapsed.saturating_sub(since);
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
         if elapsed.as_secs() > self.recent.0 {
-            self.recent = (elapsed.as_secs(), counters.take_recent());
+            self.recent = (elapsed.as_secs(), part::take_recent(&self.parts));
         }
         Progress {
             phase,
             elapsed,
             planned_duration: self.planned_duration,
             devices: self.plan.devices,
-            connected: counters.connected.get(),
-            sent: counters.sent.get(),
-            sent_per_s: per_second(sent.saturating_sub(sent_before), during),
-            acknowledged,
-            rate_per_s: per_second(acknowledged.saturating_sub(acknowledged_before), during),
-            hot: counters.hot.get(),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            refused: counters.refused.get(),
-            reconnects: counters.reconnects.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            causes: counters.causes(),
-            latency_ms: counters.latency(),
+            connected: counts.connected,
+            sent: counts.sent,
+            sent_per_s: self.send_rate.look(elapsed, counts.sent.saturating_add(counts.resent)),
+            acknowledged: counts.acknowledged,
+            rate_per_s: self.rate.look(elapsed, counts.acknowledged),
+            hot: counts.hot,
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            refused: counts.refused,
+            reconnects: counts.reconnects,
+            errors: counts.errors,
+            causes: part::causes(&self.parts),
+            latency_ms,
             recent_ms: self.recent.1,
-        }
-    }
-
-    fn unacknowledged(&self) -> u64 {
-        match self.plan.qos {
-            Qos::AtMostOnce => self.shared.counters.unsent(),
-            Qos::AtLeastOnce => self.shared.counters.unsettled(),
+            round_trip_ms,
+            targets: self.parts.iter_mut().map(|part| part.progress(elapsed)).collect(),
         }
     }
 
     fn report(&mut self) -> Report {
-        let counters = &self.shared.counters;
-        self.ledger.unaudited = counters.unaudited.get();
-        let acknowledged = counters.acknowledged.get();
+        self.ledger.unaudited = self.parts.iter().map(|part| part.counters.unaudited.get()).sum();
+        let counts = part::sum(&self.parts);
+        let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
+        let targets: Vec<_> = self.parts.iter().map(|part| part.report(self.ended)).collect();
         Report {
             devices: self.plan.devices,
-            devices_accepted: counters.accepted.get(),
+            devices_accepted: counts.devices_accepted,
             qos: u8::from(self.plan.qos == Qos::AtLeastOnce),
             seed: self.plan.seed,
             boot: self.plan.boot,
             duration_s: self.ended.as_secs_f64(),
-            planned: counters.planned.get(),
-            sent: counters.sent.get(),
-            resent: counters.resent.get(),
-            acknowledged,
-            rate_per_s: per_second(acknowledged, self.ended),
-            unacknowledged: self.unacknowledged(),
-            skipped: counters.skipped.get(),
-            given_up: counters.given_up.get(),
-            refused: counters.refused.get(),
-            errors: counters.failures.get() + counters.refused.get(),
-            causes: counters.causes(),
-            reconnects: counters.reconnects.get(),
-            acknowledged_out_of_order: counters.acknowledged_out_of_order.get(),
-            latency_ms: counters.latency(),
-            round_trip_ms: counters.round_trip(),
+            planned: counts.planned,
+            sent: counts.sent,
+            resent: counts.resent,
+            acknowledged: counts.acknowledged,
+            rate_per_s: per_second(counts.acknowledged, self.ended),
+            unacknowledged: counts.unacknowledged,
+            skipped: counts.skipped,
+            given_up: counts.given_up,
+            refused: counts.refused,
+            errors: counts.errors,
+            causes: part::causes(&self.parts),
+            reconnects: counts.reconnects,
+            acknowledged_out_of_order: counts.acknowledged_out_of_order,
+            latency_ms,
+            round_trip_ms,
+            targets,
             lost: None,
             duplicated: None,
             out_of_order: None,
@@ -265,6 +257,21 @@ impl<'a> Fleet<'a> {
             progress(&self.progress(Phase::Auditing { missing }));
         }
         waiting.await.map_err(internal)?
+    }
+}
+
+fn shared(plan: &Plan, part: &Part, clock: Clock) -> Shared {
+    Shared {
+        target: part.target.clone(),
+        version: plan.version,
+        qos: plan.qos,
+        inflight: plan.inflight,
+        keep_alive: plan.keep_alive,
+        acknowledge_max: plan.acknowledge_max,
+        settle_max: plan.settle_max,
+        payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
+        clock,
+        counters: Arc::clone(&part.counters),
     }
 }
 
@@ -316,8 +323,8 @@ fn follow(
     })
 }
 
-fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
-    let target = plan.target.clone();
+fn nobody_let_in(target: &Target, (device, failure): (String, Failure)) -> Error {
+    let target = target.clone();
     let advice = match &failure {
         Failure::Refused(refusal) if refusal.is_login() => {
             return Error::LoginRefused { target, device, cause: refusal.to_string() };
@@ -345,9 +352,4 @@ fn nobody_let_in(plan: &Plan, (device, failure): (String, Failure)) -> Error {
 
 fn internal(error: JoinError) -> Error {
     Error::Internal(error.to_string())
-}
-
-fn per_second(count: u64, during: Duration) -> f64 {
-    let seconds = during.as_secs_f64();
-    if seconds > 0.0 { f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds } else { 0.0 }
 }

@@ -45,7 +45,7 @@ pub(crate) enum Stop {
     Abort,
 }
 
-/// What all devices of a run share.
+/// What all devices of a target share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) target: Target,
@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) settle_max: Duration,
     pub(crate) payload: PayloadWriter,
     pub(crate) clock: Clock,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// The time of a run.
@@ -100,7 +100,7 @@ pub(crate) struct Sensor {
     pub(crate) connect_us: Micros,
     /// When it plans no more.
     pub(crate) end_us: Micros,
-    /// What was told to the counters of the run so far.
+    /// What was told to the counters of the target so far.
     pub(crate) told: (u64, DeviceCounts),
     pub(crate) accepted: bool,
     /// Readings of this device that were acknowledged.
@@ -302,7 +302,9 @@ impl Sensor {
         match event {
             Event::Connected => {}
             Event::Written(packet) => {
-                self.device.handle_written(packet, now_us);
+                if self.device.handle_written(packet, now_us).is_some() {
+                    self.shared.counters.written.add(1);
+                }
             }
             Event::Acknowledged(packet) => {
                 if let Some(settled) = self.device.handle_acknowledged(packet, now_us) {
@@ -331,7 +333,7 @@ impl Sensor {
         }
     }
 
-    /// Adds to the run's counters what is new in the device's.
+    /// Adds to the target's counters what is new in the device's.
     fn tell(&mut self) {
         let (planned, counts) = (self.device.planned(), self.device.counts());
         let (told_planned, told) = self.told;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use fake::{Faults, Server};
-use tidegate_simulator::{AuditPlan, Error, Plan, Qos, Report, Target, Version, run};
+use tidegate_simulator::{AuditPlan, Error, Plan, Progress, Qos, Report, Target, Version, run};
 use tokio::time::sleep;
 
 fn plan(server: &Server, devices: u32) -> Plan {
-    let target = Target { host: server.address.ip().to_string(), port: server.address.port() };
+    let target = Target::mqtt(&server.address.ip().to_string(), server.address.port());
     Plan {
         interval: Duration::from_millis(20),
         duration: Some(Duration::from_millis(1500)),
@@ -157,10 +157,45 @@ fn stopping_settles_what_is_on_its_way() {
 
 #[test]
 fn stopping_before_anybody_is_let_in_is_no_error() {
-    let target = Target { host: "127.0.0.1".into(), port: free_port() };
+    let target = Target::mqtt("127.0.0.1", free_port());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let report = runtime.block_on(run(Plan::new(target, 3), |_| (), ready(()))).unwrap();
     assert_eq!((report.acknowledged, report.exit_code()), (0, 3));
+}
+
+#[test]
+fn devices_are_dealt_out_among_targets_and_counted_apart() {
+    let (one, other) = (Server::start(Faults::default()), Server::start(Faults::default()));
+    let mut plan = Plan { audit: None, ..plan(&one, 8) };
+    plan.targets.extend(self::plan(&other, 0).targets);
+    plan.targets[0].weight = 3;
+    let mut shown = 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let look = |progress: &Progress| {
+        assert_eq!(progress.targets.len(), 2);
+        let apart: u64 = progress.targets.iter().map(|target| target.counts.acknowledged).sum();
+        assert_eq!(apart, progress.acknowledged);
+        shown += progress.targets[1].counts.connected;
+    };
+    let report = runtime.block_on(run(plan, look, pending())).unwrap();
+    assert!(shown > 0);
+    let [first, second] = &report.targets[..] else { panic!("{report}") };
+    assert_eq!((first.devices, second.devices, report.devices_accepted), (6, 2, 8), "{report}");
+    assert_eq!(first.counts.acknowledged + second.counts.acknowledged, report.acknowledged, "{report}");
+    assert!(first.counts.acknowledged > second.counts.acknowledged * 2, "{report}");
+    assert!(second.latency_ms.p50 > 0.0 && report.unacknowledged == 0, "{report}");
+    assert!(report.to_string().contains(&format!("{}: 2 devices", second.target)), "{report}");
+}
+
+#[test]
+fn one_dead_target_of_two_is_told() {
+    let server = Server::start(Faults::default());
+    let dead = Target::mqtt("127.0.0.1", free_port());
+    let mut plan = Plan { first_connect_max: Duration::from_millis(600), ..plan(&server, 4) };
+    plan.targets.push(dead.clone());
+    let error = simulate(plan).unwrap_err();
+    assert_eq!(error.exit_code(), 69);
+    assert!(error.to_string().contains(&dead.to_string()), "{error}");
 }
 
 #[test]
@@ -175,7 +210,7 @@ fn a_refused_login_is_told_at_once() {
 
 #[test]
 fn first_connect_max_is_reached_where_nothing_listens() {
-    let target = Target { host: "127.0.0.1".into(), port: free_port() };
+    let target = Target::mqtt("127.0.0.1", free_port());
     let plan = Plan { first_connect_max: Duration::from_millis(600), ..Plan::new(target, 3) };
     let error = simulate(plan).unwrap_err();
     assert_eq!(error.exit_code(), 69);

@@ -39,7 +39,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     let [left, right] = halves(charts);
     draw_rate(frame, left, view);
     chart::draw_latency(frame, right, &view.history);
-    draw_causes(frame, causes, progress);
+    if progress.targets.len() > 1 {
+        let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(causes);
+        draw_targets(frame, left, progress);
+        draw_causes(frame, right, progress);
+    } else {
+        draw_causes(frame, causes, progress);
+    }
 }
 
 /// On a low screen the charts go first, then the causes; the figures stay.
@@ -143,6 +149,24 @@ fn draw_rate(frame: &mut Frame<'_>, area: Rect, view: &View) {
     frame.render_widget(bars, area);
 }
 
+fn draw_targets(frame: &mut Frame<'_>, area: Rect, progress: &Progress) {
+    let rows = progress.targets.iter().map(|part| {
+        let right = |text: String| Cell::from(Line::from(text).right_aligned());
+        let name = part.target.to_string();
+        Row::new([
+            Cell::from(name),
+            right(format!("{:.0}/s", part.rate_per_s)),
+            right(milliseconds(part.latency_ms.p99)),
+            right(grouped(part.counts.errors)),
+        ])
+    });
+    let widths = [Constraint::Min(0), Constraint::Length(7), Constraint::Length(6), Constraint::Length(6)];
+    let block = Block::bordered()
+        .title(Line::from(" Targets "))
+        .title(Line::from("/s  p99 ms errors").right_aligned());
+    frame.render_widget(Table::new(rows, widths).block(block), area);
+}
+
 fn draw_causes(frame: &mut Frame<'_>, area: Rect, progress: &Progress) {
     let block = Block::bordered().title(" Errors by cause ");
     let rows: usize = block.inner(area).height.into();
@@ -213,8 +237,9 @@ mod tests {
             "last second  1.50   12.5    250   1803",
             "whole run    1.42   12.5    250   1803",
             "Acknowledged a second, up to 82,300",
+            "mqtt://127.0.0.1:1883     1500/s   12.5      7",
             "17 closed by the server",
-            "4 PUBACK 0x97 quota exceeded",
+            "4 PUBACK 0x97 quota exc",
             "q or Ctrl-C: stop",
         ] {
             assert!(text.contains(figure), "no {figure:?} in\n{text}");

@@ -82,7 +82,7 @@ pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::simulator::report::LatencyMs;
+    use crate::simulator::{Counts, TargetProgress, report::LatencyMs};
 
     /// A run in its middle.
     pub(in super::super) fn progress() -> Progress {
@@ -108,7 +108,22 @@ pub(super) mod tests {
                 ("PUBACK 0x97 quota exceeded".to_owned(), 4),
             ]),
             latency_ms,
+            round_trip_ms: latency_ms,
+            targets: vec![target("mqtt://127.0.0.1:1883", 150), target("mqtt://[::1]:1884", 50)],
             recent_ms: Some(LatencyMs { p50: 1.5, ..latency_ms }),
+        }
+    }
+
+    fn target(text: &str, devices: u32) -> TargetProgress {
+        let latency_ms = LatencyMs { p50: 1.42, p90: 3.1, p99: 12.5, p999: 250.0, max: 1803.0 };
+        let connected = u64::from(devices);
+        TargetProgress {
+            target: text.parse().unwrap(),
+            devices,
+            counts: Counts { connected, acknowledged: connected * 1000, errors: 7, ..Counts::default() },
+            rate_per_s: f64::from(devices) * 10.0,
+            latency_ms,
+            round_trip_ms: latency_ms,
         }
     }
 

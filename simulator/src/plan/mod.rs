@@ -10,7 +10,8 @@ use std::{
 };
 
 pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
-pub use target::Target;
+pub(crate) use target::Deal;
+pub use target::{TARGETS_MAX, Target, WEIGHT_MAX};
 pub(crate) use template::Words;
 
 use crate::{Error, Qos, Version, payload::PAYLOAD_BYTES_MAX};
@@ -27,8 +28,8 @@ pub const BACKLOG_MAX: u64 = 1_000_000;
 /// What to simulate. [`Plan::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The server.
-    pub target: Target,
+    /// The servers, among which the devices are dealt out by their weights: with equal ones in turn.
+    pub targets: Vec<Target>,
     /// MQTT 5 by default: only there can a server say why it refuses a reading.
     pub version: Version,
     /// At least once by default.
@@ -109,7 +110,7 @@ impl Plan {
     #[must_use]
     pub fn new(target: Target, devices: u32) -> Self {
         Self {
-            target,
+            targets: vec![target],
             version: Version::default(),
             qos: Qos::default(),
             devices,
@@ -178,6 +179,9 @@ impl Plan {
 
     fn check(&self) -> Result<(), Error> {
         let say = |text: String| Err(Error::Plan(text));
+        if self.targets.is_empty() || self.targets.len() > TARGETS_MAX {
+            return say(format!("--target: 1 to {TARGETS_MAX} servers can be named"));
+        }
         if self.devices == 0 || self.devices > DEVICES_MAX {
             return say(format!("--devices {}: 1 to {DEVICES_MAX} devices can be simulated", self.devices));
         }

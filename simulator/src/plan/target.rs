@@ -1,28 +1,74 @@
 use std::{fmt, str::FromStr};
 
 /// Port of MQTT without TLS.
-const DEFAULT_PORT: u16 = 1883;
+const MQTT_PORT: u16 = 1883;
 
-/// Where the server is: `mqtt://HOST:PORT`.
+/// Targets of the widest run.
+pub const TARGETS_MAX: usize = 16;
+
+/// The largest weight of a target.
+pub const WEIGHT_MAX: u32 = 1000;
+
+/// Where a server is, and what part of the devices speaks to it: `mqtt://HOST:PORT`, `mqtt://HOST:PORT=WEIGHT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// Of the sum of all targets' weights, this many devices go here; 1 by default.
+    pub weight: u32,
 }
 
 impl Target {
+    /// An MQTT server, of weight 1.
+    #[must_use]
+    pub fn mqtt(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, weight: 1 }
+    }
+
     /// The host as it stands in front of a port: an IPv6 address in brackets.
     pub(crate) fn authority_host(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }
 
+/// Deals out devices one by one: each target gets its part as evenly as whole devices allow, and the first device
+/// goes to the first of those that are owed the most.
+#[derive(Debug)]
+pub(crate) struct Deal {
+    weights: Vec<i64>,
+    owed: Vec<i64>,
+}
+
+impl Deal {
+    pub(crate) fn new(targets: &[Target]) -> Self {
+        let weights: Vec<_> = targets.iter().map(|target| i64::from(target.weight)).collect();
+        Self { owed: vec![0; weights.len()], weights }
+    }
+
+    /// The place of the next device's target; 0 where there is none.
+    pub(crate) fn next(&mut self) -> usize {
+        let sum: i64 = self.weights.iter().sum();
+        let mut most = (0, i64::MIN);
+        for (place, (owed, weight)) in self.owed.iter_mut().zip(&self.weights).enumerate() {
+            *owed += weight;
+            if *owed > most.1 {
+                most = (place, *owed);
+            }
+        }
+        if let Some(owed) = self.owed.get_mut(most.0) {
+            *owed -= sum;
+        }
+        most.0
+    }
+}
+
 impl FromStr for Target {
     type Err = String;
 
-    /// Takes `mqtt://HOST:PORT`, `tcp://HOST:PORT`, `HOST:PORT` and each without a port.
+    /// Takes `mqtt://HOST:PORT`, `tcp://HOST:PORT`, `HOST:PORT`, each without a port, and all of them with a weight
+    /// behind: `=70`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong =
             |why: &str| Err(format!("{why}; a target is mqtt://HOST:PORT, such as mqtt://127.0.0.1:1883"));
@@ -30,6 +76,13 @@ impl FromStr for Target {
             None => text,
             Some(("mqtt" | "tcp", rest)) => rest,
             Some((scheme, _)) => return wrong(&format!("{scheme}:// is not supported")),
+        };
+        let (rest, weight) = match rest.rsplit_once('=') {
+            None => (rest, Some(1)),
+            Some((rest, weight)) => (rest, weight.parse().ok().filter(|it| (1..=WEIGHT_MAX).contains(it))),
+        };
+        let Some(weight) = weight else {
+            return wrong(&format!("the weight behind = is no number from 1 to {WEIGHT_MAX}"));
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.strip_prefix('[') {
@@ -43,10 +96,10 @@ impl FromStr for Target {
         if host.is_empty() || host.contains(['/', '@', ' ']) {
             return wrong("no host");
         }
-        let Some(port) = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok()) else {
+        let Some(port) = port.map_or(Some(MQTT_PORT), |port| port.parse().ok()) else {
             return wrong("the port is no number from 0 to 65535");
         };
-        Ok(Self { host: host.into(), port })
+        Ok(Self { host: host.into(), port, weight })
     }
 }
 
@@ -70,16 +123,40 @@ mod tests {
             ("mqtt://[::1]:5", "::1", 5),
             ("[::1]", "::1", 1883),
         ] {
-            assert_eq!(text.parse(), Ok(Target { host: host.into(), port }), "{text}");
+            assert_eq!(text.parse(), Ok(Target::mqtt(host, port)), "{text}");
+            let heavy = Target { weight: 70, ..Target::mqtt(host, port) };
+            assert_eq!(format!("{text}=70").parse(), Ok(heavy), "{text}");
         }
         assert_eq!("[::1]:5".parse::<Target>().unwrap().to_string(), "mqtt://[::1]:5");
     }
 
     #[test]
     fn what_is_no_target_is_told_so() {
-        for text in ["", "mqtts://h", "mqtt://", "h:port", "h:70000", "[::1", "user@h"] {
+        for text in ["", "mqtts://h", "mqtt://", "h:port", "h:70000", "[::1", "user@h", "h=", "h=0", "h=x"] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains("mqtt://HOST:PORT"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn weight_max_is_reached() {
+        assert_eq!(format!("h={WEIGHT_MAX}").parse::<Target>().unwrap().weight, WEIGHT_MAX);
+        assert!(format!("h={}", WEIGHT_MAX + 1).parse::<Target>().unwrap_err().contains("weight"));
+    }
+
+    #[test]
+    fn devices_are_dealt_out_in_turn_or_by_weight() {
+        let deal = |texts: &[&str], count: usize| -> Vec<usize> {
+            let targets: Vec<Target> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let mut deal = Deal::new(&targets);
+            (0..count).map(|_| deal.next()).collect()
+        };
+        assert_eq!(deal(&["a"], 3), [0, 0, 0]);
+        assert_eq!(deal(&["a", "b", "c"], 7), [0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(deal(&["a=2", "b"], 6), [0, 1, 0, 0, 1, 0]);
+        let mixed = deal(&["a=70", "b=30"], 1000);
+        assert_eq!(mixed.iter().filter(|place| **place == 0).count(), 700);
+        // No long runs: any ten devices in a row are divided alike.
+        assert!(mixed.windows(10).all(|ten| (6..=8).contains(&ten.iter().filter(|p| **p == 0).count())));
     }
 }

@@ -45,6 +45,9 @@ fn every_limit_is_told_with_what_to_do() {
     assert!(refused(Plan { backlog: BACKLOG_MAX + 1, ..plan(1) }).contains("--backlog"));
     assert!(refused(Plan { connect_rate: 0, ..plan(1) }).contains("--connect-rate"));
     assert!(refused(Plan { topic: "a/#".into(), ..plan(1) }).contains("-t"));
+    let many = vec!["h".parse().unwrap(); TARGETS_MAX + 1];
+    assert!(refused(Plan { targets: many, ..plan(1) }).contains("--target: 1 to 16"));
+    assert!(refused(Plan { targets: Vec::new(), ..plan(1) }).contains("--target: 1 to 16"));
     let few = Plan { credentials: Some(vec![login("a")]), ..plan(2) };
     assert!(refused(few).contains("tidegate device add --count 2"));
 }

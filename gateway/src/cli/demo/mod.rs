@@ -87,7 +87,7 @@ fn add_sensors(config: &Config, count: u32) -> Result<Vec<Login>, Error> {
 }
 
 fn plan(args: &DemoArgs, config: &Config, address: SocketAddr, credentials: Vec<Login>) -> Plan {
-    let target = Target { host: address.ip().to_string(), port: address.port() };
+    let target = Target::mqtt(&address.ip().to_string(), address.port());
     let out = config.outputs.iter().map(|OutputConfig::File(file)| config.data.join(&file.dir)).next();
     Plan {
         credentials: Some(credentials),
