@@ -12,6 +12,9 @@ Examples:
   A thousand sensors of any MQTT server, one reading a second each, with 256-byte payloads:
     simulator run --target mqtt://127.0.0.1 -c 1000 -I 1s -t 'bench/%i' -s 256 --duration 30s
 
+  A hundred sensors, of which 30 speak CoAP:
+    simulator run --target mqtt://127.0.0.1:1883=70 --target coap://127.0.0.1:5683=30 --credentials creds.csv
+
   As much as the server takes, 100 connections with 16 publishes on their way each:
     simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json";
 
@@ -25,7 +28,7 @@ Exit codes:
   70  a fault of the simulator      78  the credentials cannot be used
   74  a file cannot be read or written";
 
-/// Thousands of virtual sensors over MQTT, and an audit of what arrived.
+/// Thousands of virtual sensors over MQTT and CoAP, and an audit of what arrived.
 #[derive(Debug, Parser)]
 #[command(name = "simulator", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Cli {
@@ -50,9 +53,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The server: mqtt://HOST:PORT. Given again for a further one, and then the sensors are dealt out in turn, or by
-    /// weights: mqtt://HOST:PORT=70.
-    #[arg(long, value_name = "mqtt://HOST:PORT", default_value = "mqtt://127.0.0.1:1883")]
+    /// The server: mqtt://HOST:PORT or coap://HOST:PORT. Given again for a further one, and then the sensors are dealt
+    /// out in turn, or by weights: mqtt://HOST:PORT=70.
+    #[arg(long, value_name = "TARGET", default_value = "mqtt://127.0.0.1:1883")]
     target: Vec<Target>,
 
     /// The server's host, in place of the one in every --target.
@@ -100,7 +103,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N")]
     boot: Option<u32>,
 
-    /// Topic; %i is the sensor's number, %u its user name, %c its client id.
+    /// Topic, which CoAP has as its path; %i is the sensor's number, %u its user name, %c its client id.
     #[arg(short, long, value_name = "TOPIC", default_value = "telemetry")]
     topic: String,
 
@@ -108,7 +111,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
 
-    /// 1: at least once. 0: at most once, and nothing is promised.
+    /// 1: at least once (CoAP: CON). 0: at most once (CoAP: NON), and nothing is promised.
     #[arg(short, long, value_name = "0|1", default_value = "1", value_parser = qos)]
     qos: Qos,
 
@@ -116,7 +119,8 @@ pub(crate) struct Run {
     #[arg(short, long = "size", value_name = "BYTES", default_value_t = 0)]
     size: usize,
 
-    /// Publishes on their way on each connection.
+    /// Publishes on their way on each connection (CoAP: NSTART; with more than one, repeated readings come out of
+    /// order).
     #[arg(short = 'F', long, value_name = "W", default_value_t = 1)]
     inflight: u16,
 
@@ -136,9 +140,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     backlog: u64,
 
-    /// Without an acknowledgement for this long, a sensor connects anew.
+    /// Without an acknowledgement for this long, a sensor connects anew. CoAP repeats instead, and waits this long for a
+    /// response that is to come apart from its acknowledgement.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     ack_timeout: Duration,
+
+    /// CoAP: wait before a message is repeated; each further wait is twice as long, and after four it is given up.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    retransmit_wait: Duration,
 
     /// After the end, at most this long until everything is acknowledged.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -247,6 +256,7 @@ impl Run {
             keep_alive: self.keep_alive,
             backlog: self.backlog,
             acknowledge_max: self.ack_timeout,
+            retransmit_wait: self.retransmit_wait,
             settle_max: self.settle,
             audit,
             targets,
@@ -324,6 +334,13 @@ mod tests {
         assert_eq!((plan.user.as_deref(), plan.password.as_deref()), (Some("me"), Some("pw")));
         assert_eq!(plan.targets, [Target::mqtt("h", 2)]);
         assert_eq!((plan.version, plan.inflight, plan.connect_rate), (Version::V4, 3, 9));
+    }
+
+    #[test]
+    fn targets_add_up() {
+        let plan = plan("--target mqtt://h=70 --target coap://h:7=30 --host other");
+        let mqtt = Target { weight: 70, ..Target::mqtt("other", 1883) };
+        assert_eq!(plan.targets, [mqtt, Target { weight: 30, ..Target::coap("other", 7) }]);
     }
 
     #[test]

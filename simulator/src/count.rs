@@ -10,8 +10,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    device::Micros,
     latency::{Latencies, LatencyMs},
-    mqtt::Failure,
+    link::{Failure, Meaning},
 };
 
 /// Different causes counted apart; further ones are counted as `other`.
@@ -32,6 +33,8 @@ pub struct Counts {
     pub sent: u64,
     /// Further times that they were sent, after a lost connection or a passing refusal.
     pub resent: u64,
+    /// Datagrams that CoAP repeated for want of an answer (RFC 7252 section 4.2).
+    pub retransmitted: u64,
     /// Readings acknowledged.
     pub acknowledged: u64,
     /// Those of them above [`HOT_CELSIUS`](crate::value::HOT_CELSIUS).
@@ -48,7 +51,7 @@ pub struct Counts {
     pub errors: u64,
     /// Connections opened again.
     pub reconnects: u64,
-    /// Publishes acknowledged before one that was sent earlier on the same connection.
+    /// Publishes acknowledged before one that was sent earlier on the same MQTT connection \[MQTT-4.6.0-2\].
     pub acknowledged_out_of_order: u64,
 }
 
@@ -59,6 +62,7 @@ impl AddAssign for Counts {
         self.planned += other.planned;
         self.sent += other.sent;
         self.resent += other.resent;
+        self.retransmitted += other.retransmitted;
         self.acknowledged += other.acknowledged;
         self.hot += other.hot;
         self.unacknowledged += other.unacknowledged;
@@ -77,6 +81,7 @@ pub(crate) struct Counters {
     pub(crate) planned: Counter,
     pub(crate) sent: Counter,
     pub(crate) resent: Counter,
+    pub(crate) retransmitted: Counter,
     pub(crate) acknowledged: Counter,
     /// Written at QoS 0, after which nothing more is known of a reading.
     pub(crate) written: Counter,
@@ -96,6 +101,8 @@ pub(crate) struct Counters {
     pub(crate) login_refusals: Counter,
     /// Connections that ended, or never came about, without our wish.
     pub(crate) failures: Counter,
+    /// When a reading was written for the first time.
+    first_written_us: AtomicU64,
     told: Mutex<Told>,
 }
 
@@ -142,6 +149,7 @@ impl Counters {
             planned: Counter::default(),
             sent: Counter::default(),
             resent: Counter::default(),
+            retransmitted: Counter::default(),
             acknowledged: Counter::default(),
             written: Counter::default(),
             skipped: Counter::default(),
@@ -155,6 +163,7 @@ impl Counters {
             reconnects: Counter::default(),
             login_refusals: Counter::default(),
             failures: Counter::default(),
+            first_written_us: AtomicU64::new(Micros::MAX),
             told: Mutex::new(told),
         }
     }
@@ -162,6 +171,15 @@ impl Counters {
     fn told(&self) -> MutexGuard<'_, Told> {
         // Nothing in it can be left half changed.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_written(&self, now_us: Micros) {
+        self.first_written_us.fetch_min(now_us, Ordering::Relaxed);
+    }
+
+    /// When a reading was written for the first time; the end of time before that.
+    pub(crate) fn first_written_us(&self) -> Micros {
+        self.first_written_us.load(Ordering::Relaxed)
     }
 
     pub(crate) fn note_latency(&self, latency_us: u64, round_trip_us: u64) {
@@ -182,7 +200,7 @@ impl Counters {
     pub(crate) fn note_failure(&self, device: &str, failure: Failure) {
         self.failures.add(1);
         self.note_cause(&failure.to_string());
-        let is_login = matches!(&failure, Failure::Refused(refusal) if refusal.is_login());
+        let is_login = matches!(&failure, Failure::Refused(refusal) if refusal.meaning == Meaning::Login);
         let mut told = self.told();
         if is_login {
             self.login_refusals.add(1);
@@ -232,6 +250,7 @@ impl Counters {
             planned: self.planned.get(),
             sent: self.sent.get(),
             resent: self.resent.get(),
+            retransmitted: self.retransmitted.get(),
             acknowledged: self.acknowledged.get(),
             hot: self.hot.get(),
             unacknowledged: self.planned.get().saturating_sub(settled),

@@ -1,6 +1,9 @@
 use std::{io, path::PathBuf};
 
-use crate::plan::Target;
+use crate::{
+    link::{Failure, Meaning},
+    plan::{Protocol, Target},
+};
 
 /// Why a run could not be done, in words that say what to do.
 #[derive(Debug, thiserror::Error)]
@@ -73,5 +76,39 @@ impl Error {
             Self::Audit { .. } | Self::File { .. } => 74,
             Self::Internal(_) => 70,
         }
+    }
+}
+
+impl Error {
+    /// No device was let in at `target`; the last of them failed so.
+    pub(crate) fn nobody_let_in(target: &Target, (device, failure): (String, Failure)) -> Self {
+        let target = target.clone();
+        let advice = match &failure {
+            Failure::Refused(refusal) => match refusal.meaning {
+                Meaning::Login => return Self::LoginRefused { target, device, cause: refusal.to_string() },
+                Meaning::Rate => {
+                    "The server takes fewer connections at a time: give a lower --connect-rate. After wrong passwords \
+                     it may make this address wait; then try again in a minute"
+                }
+                Meaning::Passing(_) | Meaning::Lasting => "The gateway's log has more",
+            },
+            Failure::NothingListens => {
+                "Is the gateway running, and is this its port? Without --lan it listens on 127.0.0.1 only"
+            }
+            Failure::Network(_) => "Check the host's name and the network",
+            Failure::Timeout if target.protocol == Protocol::Coap => {
+                "Is it a CoAP server, and does the network let UDP through to it?"
+            }
+            Failure::Timeout => {
+                "Something takes connections there but does not answer CONNECT: is it an MQTT server?"
+            }
+            Failure::Closed => {
+                "The server closes connections: does it want a login (--credentials creds.csv), or TLS, which is not \
+                 supported here?"
+            }
+            Failure::Protocol(_) if target.protocol == Protocol::Coap => "Is it a CoAP server?",
+            Failure::Protocol(_) => "Is it an MQTT server? Try the other --protocol-version",
+        };
+        Self::Unreachable { target, cause: failure.to_string(), advice }
     }
 }

@@ -1,4 +1,4 @@
-//! Thousands of virtual sensors over MQTT in one process, and an audit of what arrived.
+//! Thousands of virtual sensors over MQTT and CoAP in one process, and an audit of what arrived.
 //!
 //! A [`Plan`] says what to simulate, [`run`] does it and answers with a [`Report`]. Each virtual device keeps a
 //! reading until the server has acknowledged it and sends it again after a lost connection, in order and under the
@@ -14,7 +14,13 @@ pub mod device;
 
 pub mod ranges;
 
+mod clock;
+
+mod link;
+
 mod mqtt;
+
+mod coap;
 
 mod latency;
 
@@ -37,8 +43,9 @@ mod error;
 pub use count::Counts;
 pub use error::Error;
 pub use latency::LatencyMs;
-pub use mqtt::{Qos, Version};
-pub use plan::{AuditPlan, Login, Plan, Target};
+pub use link::Qos;
+pub use mqtt::Version;
+pub use plan::{AuditPlan, Login, Plan, Protocol, Target};
 pub use progress::{Phase, Progress, TargetProgress};
 pub use report::{Report, TargetReport};
 pub use run::run;

@@ -32,6 +32,8 @@ pub struct Report {
     pub sent: u64,
     /// Further times that they were sent, after a lost connection or a passing refusal.
     pub resent: u64,
+    /// Datagrams that CoAP repeated for want of an answer (RFC 7252 section 4.2).
+    pub retransmitted: u64,
     /// Readings acknowledged.
     pub acknowledged: u64,
     /// Acknowledged per second of `duration_s`.
@@ -50,7 +52,7 @@ pub struct Report {
     pub causes: BTreeMap<String, u64>,
     /// Connections opened again.
     pub reconnects: u64,
-    /// Publishes acknowledged before one that was sent earlier on the same connection \[MQTT-4.6.0-2\].
+    /// Publishes acknowledged before one that was sent earlier on the same MQTT connection \[MQTT-4.6.0-2\].
     pub acknowledged_out_of_order: u64,
     /// From the planned time of a reading to its acknowledgement: what waited behind a stall counts in full. Timers
     /// wake up to two milliseconds late, which is in it.
@@ -152,8 +154,11 @@ impl fmt::Display for Report {
         for (cause, count) in &self.causes {
             write!(f, "\n              {count} x {cause}")?;
         }
+        if self.retransmitted > 0 {
+            write!(f, "\n              {} CoAP datagrams repeated", self.retransmitted)?;
+        }
         if self.acknowledged_out_of_order > 0 {
-            write!(f, "\nthe server acknowledged {} publishes out of order", self.acknowledged_out_of_order)?;
+            write!(f, "\nMQTT publishes were acknowledged out of order: {}", self.acknowledged_out_of_order)?;
         }
         if self.targets.len() > 1 {
             for target in &self.targets {

@@ -12,17 +12,18 @@ use tokio::{
 };
 
 use crate::{
-    Error, Plan, Qos, Report, Target,
+    Error, Plan, Qos, Report,
     audit::{self, Audit, Ledger, Verdict},
+    clock::{Clock, micros},
     device::{Device, DeviceCounts, DevicePlan, Micros},
     latency::LatencyMs,
-    mqtt::Failure,
+    link::Failure,
     part::{self, Part, Rate, per_second},
     payload::PayloadWriter,
-    plan::{AuditPlan, Deal, Identity},
+    plan::{AuditPlan, Deal, Identity, Protocol},
     progress::{Phase, Progress},
     ranges::Ranges,
-    sensor::{Clock, Sensor, Shared, Stop, micros},
+    sensor::{Sensor, Shared, Stop},
     value::{mix, name_hash},
 };
 
@@ -163,11 +164,18 @@ impl<'a> Fleet<'a> {
         if part.devices == 0 || counters.accepted.get() > 0 {
             return Ok(());
         }
-        let late = at_end || self.started.elapsed() >= self.plan.first_connect_max;
+        // CoAP has no connection: the server has its time from the first reading on.
+        let waited_us = match part.target.protocol {
+            Protocol::Mqtt => self.clock.now_us(),
+            Protocol::Coap => self.clock.now_us().saturating_sub(counters.first_written_us()),
+        };
+        let late = at_end || waited_us >= micros(self.plan.first_connect_max);
         let refused = counters.login_refusals.get() >= LOGIN_REFUSALS_MAX.min(u64::from(part.devices));
         match counters.last_failure() {
-            Some(failure) if late || refused => Err(nobody_let_in(&part.target, failure)),
-            None if late && !at_end => Err(nobody_let_in(&part.target, (String::new(), Failure::Timeout))),
+            Some(failure) if late || refused => Err(Error::nobody_let_in(&part.target, failure)),
+            None if late && !at_end => {
+                Err(Error::nobody_let_in(&part.target, (String::new(), Failure::Timeout)))
+            }
             _ => Ok(()),
         }
     }
@@ -218,6 +226,7 @@ impl<'a> Fleet<'a> {
             planned: counts.planned,
             sent: counts.sent,
             resent: counts.resent,
+            retransmitted: counts.retransmitted,
             acknowledged: counts.acknowledged,
             rate_per_s: per_second(counts.acknowledged, self.ended),
             unacknowledged: counts.unacknowledged,
@@ -268,6 +277,8 @@ fn shared(plan: &Plan, part: &Part, clock: Clock) -> Shared {
         inflight: plan.inflight,
         keep_alive: plan.keep_alive,
         acknowledge_max: plan.acknowledge_max,
+        retransmit_wait: plan.retransmit_wait,
+        seed: plan.seed,
         settle_max: plan.settle_max,
         payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
         clock,
@@ -296,7 +307,18 @@ fn sensor(
     });
     let told = (0, DeviceCounts::default());
     let shared = Arc::clone(shared);
-    Sensor { identity, device, shared, stop, connect_us, end_us, told, accepted: false, acknowledged: 0 }
+    Sensor {
+        identity,
+        device,
+        shared,
+        stop,
+        connect_us,
+        end_us,
+        told,
+        accepted: false,
+        acknowledged: 0,
+        kept: None,
+    }
 }
 
 /// Reads the output while the run goes on, so that a file that rotation removes has been read by then. Ends when the
@@ -321,33 +343,6 @@ fn follow(
             }
         }
     })
-}
-
-fn nobody_let_in(target: &Target, (device, failure): (String, Failure)) -> Error {
-    let target = target.clone();
-    let advice = match &failure {
-        Failure::Refused(refusal) if refusal.is_login() => {
-            return Error::LoginRefused { target, device, cause: refusal.to_string() };
-        }
-        Failure::NothingListens => {
-            "Is the gateway running, and is this its MQTT port? Without --lan it listens on 127.0.0.1 only"
-        }
-        Failure::Network(_) => "Check the host's name and the network",
-        Failure::Timeout => {
-            "Something takes connections there but does not answer CONNECT: is it an MQTT server?"
-        }
-        Failure::Closed => {
-            "The server closes connections: does it want a login (--credentials creds.csv), or TLS, which is not \
-             supported here?"
-        }
-        Failure::Refused(refusal) if refusal.is_rate() => {
-            "The server takes fewer connections at a time: give a lower --connect-rate. After wrong passwords it may \
-             make this address wait; then try again in a minute"
-        }
-        Failure::Refused(_) => "The gateway's log has more",
-        Failure::Protocol(_) => "Is it an MQTT server? Try the other --protocol-version",
-    };
-    Error::Unreachable { target, cause: failure.to_string(), advice }
 }
 
 fn internal(error: JoinError) -> Error {

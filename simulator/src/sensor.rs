@@ -1,9 +1,4 @@
-use std::{
-    ops::ControlFlow,
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -11,12 +6,13 @@ use tokio::{
 };
 
 use crate::{
+    clock::{Clock, micros},
     count::Counters,
     device::{Device, DeviceCounts, Micros, Settled},
-    mqtt::{self, Connection, Event, Failure, Publisher, Qos, Version},
+    link::{self, Connection, Event, Failure, Kept, Meaning, Publisher, Qos},
+    mqtt::Version,
     payload::PayloadWriter,
-    plan::Identity,
-    plan::Target,
+    plan::{Identity, Protocol, Target},
     ranges::Ranges,
     value::{self, mix, name_hash},
 };
@@ -25,8 +21,8 @@ use crate::{
 const BACKOFF_MS_MIN: u64 = 100;
 const BACKOFF_MS_MAX: u64 = 5000;
 
-/// Wait before a reading goes again that the server refused for a passing reason.
-const REFUSED_WAIT_US: Micros = 1_000_000;
+/// Wait before a reading goes again that the server refused for a passing reason, where it does not say how long.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
 
 /// CONNECT to CONNACK. Long, for a thousand logins at once take a small gateway a while.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -54,40 +50,12 @@ pub(crate) struct Shared {
     pub(crate) inflight: u16,
     pub(crate) keep_alive: Duration,
     pub(crate) acknowledge_max: Duration,
+    pub(crate) retransmit_wait: Duration,
+    pub(crate) seed: u64,
     pub(crate) settle_max: Duration,
     pub(crate) payload: PayloadWriter,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
-}
-
-/// The time of a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    start: Instant,
-    start_wall_ms: u64,
-}
-
-impl Clock {
-    pub(crate) fn start() -> Self {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), start_wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
-    }
-
-    pub(crate) fn now_us(&self) -> Micros {
-        micros(self.start.elapsed())
-    }
-
-    fn wall_ms(&self, at_us: Micros) -> u64 {
-        self.start_wall_ms.saturating_add(at_us / 1000)
-    }
-
-    pub(crate) fn instant(&self, at_us: Micros) -> tokio::time::Instant {
-        (self.start + Duration::from_micros(at_us)).into()
-    }
-}
-
-pub(crate) fn micros(duration: Duration) -> Micros {
-    duration.as_micros().try_into().unwrap_or(u64::MAX)
 }
 
 /// A virtual device with its connection.
@@ -105,9 +73,20 @@ pub(crate) struct Sensor {
     pub(crate) accepted: bool,
     /// Readings of this device that were acknowledged.
     pub(crate) acknowledged: u64,
+    /// What one link leaves to the next.
+    pub(crate) kept: Kept,
 }
 
-/// Why a connection is left.
+/// How far a link has come.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// Readings may be sent.
+    open: bool,
+    /// The server has let the device in.
+    connected: bool,
+}
+
+/// Why a link is left.
 enum Left {
     Done,
     Failed(Failure),
@@ -185,24 +164,18 @@ impl Sensor {
         gone || now_us >= self.deadline_us() || (now_us >= self.end_us && self.device.is_done(now_us))
     }
 
-    /// One connection from CONNECT to its end.
+    /// One link from its beginning to its end.
     async fn live(&mut self) -> Left {
-        let (publisher, mut connection) = mqtt::connect(&mqtt::Options {
-            version: self.shared.version,
-            host: &self.shared.target.authority_host(),
-            port: self.shared.target.port,
-            client_id: &self.identity.client_id,
-            login: self.identity.login.as_ref().map(|(user, password)| (&**user, &**password)),
-            keep_alive: self.shared.keep_alive,
-            connect_max: CONNECT_MAX,
-            inflight_max: self.shared.inflight,
-            payload_bytes_max: self.shared.payload.bytes_min,
-        });
-        let mut connected = false;
+        let (publisher, mut connection) = self.connect();
+        let mut standing = Standing::default();
         let left = loop {
-            match self.next_event(&publisher, &mut connection, connected).await {
+            match self.next_event(&publisher, &mut connection, standing.open).await {
+                Ok(Some(Event::Open)) => {
+                    standing.open = true;
+                    self.device.handle_connected(self.shared.clock.now_us());
+                }
                 Ok(Some(Event::Connected)) => {
-                    connected = true;
+                    standing = Standing { open: true, connected: true };
                     self.handle_connected();
                 }
                 Ok(Some(event)) => self.handle_event(event),
@@ -210,40 +183,59 @@ impl Sensor {
                 Err(failure) => break Left::Failed(failure),
             }
         };
-        for event in connection.leftovers() {
-            if event != Event::Connected {
-                self.handle_event(event);
-            }
-        }
-        if connected {
+        connection.leftovers().into_iter().for_each(|event| self.handle_event(event));
+        if standing.connected {
             self.shared.counters.connected.subtract(1);
         }
-        if matches!(left, Left::Done) && connected {
-            leave(&publisher, &mut connection).await;
+        if matches!(left, Left::Done) && standing.connected {
+            // So that the server does not take the device for lost.
+            let _slow = timeout(LEAVE_MAX, connection.leave(&publisher)).await.is_err();
         }
+        self.kept = connection.into_kept();
         left
     }
 
-    /// Waits for the connection to say something; meanwhile sends what comes due. `None`: the device's life is over.
+    fn connect(&mut self) -> (Publisher, Connection) {
+        let options = link::Options {
+            target: &self.shared.target,
+            version: self.shared.version,
+            qos: self.shared.qos,
+            client_id: &self.identity.client_id,
+            login: self.identity.login(),
+            topic: &self.identity.topic,
+            keep_alive: self.shared.keep_alive,
+            connect_max: CONNECT_MAX,
+            inflight_max: self.shared.inflight,
+            payload_bytes_max: self.shared.payload.bytes_min,
+            retransmit_wait: self.shared.retransmit_wait,
+            acknowledge_max: self.shared.acknowledge_max,
+            clock: self.shared.clock,
+            key: mix(self.shared.seed ^ name_hash(&self.identity.device))
+                ^ u64::from(self.shared.payload.boot),
+        };
+        link::connect(&options, self.kept.take())
+    }
+
+    /// Waits for the link to say something; meanwhile sends what comes due. `None`: the device's life is over.
     ///
-    /// The connection's future is kept through all the waking up in between: dropped half way it might leave a
-    /// publish unwritten.
+    /// The link's future is kept through all the waking up in between: dropped half way it might leave a publish
+    /// unwritten.
     async fn next_event(
         &mut self,
         publisher: &Publisher,
         connection: &mut Connection,
-        connected: bool,
+        open: bool,
     ) -> Result<Option<Event>, Failure> {
         let mut event = pin!(connection.next());
         loop {
             if self.is_over() {
                 return Ok(None);
             }
-            if connected {
+            if open {
                 self.send_due(publisher);
                 self.check_silence()?;
             }
-            let wake = self.shared.clock.instant(self.wake_us(connected));
+            let wake = self.shared.clock.instant(self.wake_us(open));
             tokio::select! {
                 biased;
                 event = &mut event => return event.map(Some),
@@ -253,12 +245,12 @@ impl Sensor {
         }
     }
 
-    fn wake_us(&self, connected: bool) -> Micros {
+    fn wake_us(&self, open: bool) -> Micros {
         let now_us = self.shared.clock.now_us();
         let deadline_us = self.deadline_us();
         let end_us = if self.end_us > now_us { self.end_us } else { deadline_us };
         let mut wake_us = deadline_us.min(end_us);
-        if connected {
+        if open {
             let due_us = self.device.poll_timeout().unwrap_or(Micros::MAX);
             wake_us = wake_us.min(due_us).min(self.silence_us());
         }
@@ -266,7 +258,11 @@ impl Sensor {
         wake_us.min(now_us.saturating_add(3_600_000_000))
     }
 
+    /// When the server has been silent for too long. A CoAP link knows better than this, for it repeats.
     fn silence_us(&self) -> Micros {
+        if self.shared.target.protocol == Protocol::Coap {
+            return Micros::MAX;
+        }
         let oldest_us = self.device.oldest_sent_us().unwrap_or(Micros::MAX);
         oldest_us.saturating_add(micros(self.shared.acknowledge_max))
     }
@@ -299,22 +295,30 @@ impl Sensor {
 
     fn handle_event(&mut self, event: Event) {
         let now_us = self.shared.clock.now_us();
+        let counters = &self.shared.counters;
         match event {
-            Event::Connected => {}
+            Event::Open | Event::Connected => {}
             Event::Written(packet) => {
+                counters.note_written(now_us);
                 if self.device.handle_written(packet, now_us).is_some() {
-                    self.shared.counters.written.add(1);
+                    counters.written.add(1);
                 }
             }
+            Event::Retransmitted => counters.retransmitted.add(1),
             Event::Acknowledged(packet) => {
                 if let Some(settled) = self.device.handle_acknowledged(packet, now_us) {
                     self.note_acknowledged(&settled);
                 }
             }
             Event::Refused(packet, refusal) => {
-                self.shared.counters.refused.add(1);
-                self.shared.counters.note_cause(&refusal.to_string());
-                let again_us = refusal.is_passing().then(|| now_us.saturating_add(REFUSED_WAIT_US));
+                counters.refused.add(1);
+                counters.note_cause(&refusal.to_string());
+                let again_us = match refusal.meaning {
+                    Meaning::Passing(wait) => {
+                        Some(now_us.saturating_add(micros(wait.unwrap_or(REFUSED_WAIT))))
+                    }
+                    _ => None,
+                };
                 self.device.handle_refused(packet, again_us);
             }
         }
@@ -328,7 +332,8 @@ impl Sensor {
             self.shared.counters.hot.add(1);
         }
         self.shared.counters.note_latency(settled.latency_us, settled.round_trip_us);
-        if !settled.in_order {
+        // Of CoAP no order is asked: what is repeated comes later.
+        if !settled.in_order && self.shared.target.protocol == Protocol::Mqtt {
             self.shared.counters.acknowledged_out_of_order.add(1);
         }
     }
@@ -346,11 +351,4 @@ impl Sensor {
         counters.unaudited.add(counts.unaudited.saturating_sub(told.unaudited));
         self.told = (planned, counts);
     }
-}
-
-/// Says goodbye, so that the server does not take the device for lost.
-async fn leave(publisher: &Publisher, connection: &mut Connection) {
-    publisher.disconnect();
-    let closed = async { while connection.next().await.is_ok() {} };
-    let _slow = timeout(LEAVE_MAX, closed).await.is_err();
 }

@@ -44,6 +44,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("bytestring", &["gateway/src/listener/", "gateway/src/session/mqtt/"]),
     ("clap", &["gateway/src/cli/", "gateway/src/logging.rs", "gateway/src/main.rs", "simulator/src/"]),
     ("clap_complete", &["gateway/src/cli/"]),
+    ("coap_lite", &["gateway/src/session/coap/codec.rs", "simulator/src/coap/codec.rs"]),
     ("crc32c", &["gateway/src/spool/"]),
     ("getrandom", &["gateway/src/"]),
     ("hdrhistogram", &["simulator/src/"]),

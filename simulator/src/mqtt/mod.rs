@@ -9,7 +9,7 @@
 mod v4;
 mod v5;
 
-use std::{fmt, io, time::Duration};
+use crate::link::{Event, Failure, Meaning, Options, Qos, Refusal};
 
 /// Bytes in the longest packet that a virtual device takes.
 const INCOMING_BYTES_MAX: u32 = 10 * 1024;
@@ -27,31 +27,6 @@ pub enum Version {
     V5,
 }
 
-/// At least once, or at most once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Qos {
-    /// Nobody acknowledges.
-    AtMostOnce,
-    /// The server acknowledges.
-    #[default]
-    AtLeastOnce,
-}
-
-/// How to connect.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Options<'a> {
-    pub(crate) version: Version,
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) client_id: &'a str,
-    pub(crate) login: Option<(&'a str, &'a str)>,
-    pub(crate) keep_alive: Duration,
-    pub(crate) connect_max: Duration,
-    /// Publishes without an acknowledgement, at most.
-    pub(crate) inflight_max: u16,
-    pub(crate) payload_bytes_max: usize,
-}
-
 impl Options<'_> {
     /// Packet ids to go round in: twice the window, so that an id is free again when its turn comes even where the
     /// server acknowledges out of order.
@@ -60,92 +35,15 @@ impl Options<'_> {
     }
 }
 
-/// What happens on a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The server has accepted the login.
-    Connected,
-    /// The oldest publish handed over was written, under this packet id (0 at QoS 0).
-    Written(u16),
-    /// The server has acknowledged it.
-    Acknowledged(u16),
-    /// The server has refused it (MQTT 5).
-    Refused(u16, Refusal),
-}
-
-/// A reason code of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// `CONNACK`, `PUBACK` or `DISCONNECT`.
-    pub(crate) packet: &'static str,
-    pub(crate) code: u8,
-    pub(crate) name: String,
-}
-
-impl Refusal {
-    /// May the same reading be taken later? Reasons that lie in the reading or the topic do not pass.
-    pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self.code, 0x80 | 0x83 | 0x97)
-    }
-
-    /// Does the server want fewer connections or messages in the same time?
-    pub(crate) const fn is_rate(&self) -> bool {
-        matches!(self.code, 0x96 | 0x9F)
-    }
-
-    /// Is it the login that is wrong, so that it will be wrong next time?
-    pub(crate) fn is_login(&self) -> bool {
-        self.packet == "CONNACK" && matches!(self.code, 4 | 5 | 0x86 | 0x87 | 0x8A | 0x8C)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:#04x} {}", self.packet, self.code, self.name)
-    }
-}
-
-/// Why a connection ended or never came about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// The server said so.
-    Refused(Refusal),
-    /// Nothing listens there.
-    NothingListens,
-    /// The host's name is unknown, or there is no way to it.
-    Network(String),
-    /// No answer to CONNECT, or none to a publish for too long.
-    Timeout,
-    /// The connection was closed without a word.
-    Closed,
-    /// The server said something that a server does not say.
-    Protocol(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::NothingListens => f.write_str("connection refused"),
-            Self::Network(text) | Self::Protocol(text) => f.write_str(text),
-            Self::Timeout => f.write_str("no answer in time"),
-            Self::Closed => f.write_str("closed by the server"),
-        }
-    }
-}
-
-impl From<&io::Error> for Failure {
-    fn from(error: &io::Error) -> Self {
-        use io::ErrorKind as Kind;
-        match error.kind() {
-            Kind::ConnectionRefused => Self::NothingListens,
-            Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe | Kind::UnexpectedEof => {
-                Self::Closed
-            }
-            Kind::TimedOut => Self::Timeout,
-            _ => Self::Network(error.to_string()),
-        }
-    }
+/// `packet` is `CONNACK`, `PUBACK` or `DISCONNECT`; `name` the library's for the reason code.
+fn refusal(packet: &'static str, code: u8, name: &str) -> Refusal {
+    let meaning = match (packet, code) {
+        ("CONNACK", 4 | 5 | 0x86 | 0x87 | 0x8A | 0x8C) => Meaning::Login,
+        (_, 0x96 | 0x9F) => Meaning::Rate,
+        (_, 0x80 | 0x83 | 0x97) => Meaning::Passing(None),
+        _ => Meaning::Lasting,
+    };
+    Refusal { said: format!("{packet} {code:#04x} {}", words(name)), meaning }
 }
 
 /// The half that publishes.
@@ -234,8 +132,11 @@ mod tests {
 
     #[test]
     fn a_refusal_reads_as_the_standard_names_it() {
-        let refusal = Refusal { packet: "PUBACK", code: 0x97, name: words("QuotaExceeded") };
-        assert_eq!(refusal.to_string(), "PUBACK 0x97 quota exceeded");
-        assert!(refusal.is_passing() && !refusal.is_login());
+        let quota = refusal("PUBACK", 0x97, "QuotaExceeded");
+        assert_eq!(quota.to_string(), "PUBACK 0x97 quota exceeded");
+        assert_eq!(quota.meaning, Meaning::Passing(None));
+        assert_eq!(refusal("CONNACK", 0x86, "BadUserNamePassword").meaning, Meaning::Login);
+        assert_eq!(refusal("PUBACK", 0x87, "NotAuthorized").meaning, Meaning::Lasting);
+        assert_eq!(refusal("DISCONNECT", 0x96, "MessageRateTooHigh").meaning, Meaning::Rate);
     }
 }

@@ -5,7 +5,7 @@ use rumqttc::{
     Packet, QoS, StateError,
 };
 
-use super::{Event, Failure, INCOMING_BYTES_MAX, OUTGOING_HEAD_BYTES_MAX, Options, Qos, Refusal, words};
+use super::{Event, Failure, INCOMING_BYTES_MAX, OUTGOING_HEAD_BYTES_MAX, Options, Qos, refusal};
 
 #[derive(Debug)]
 pub(crate) struct Publisher(AsyncClient);
@@ -13,7 +13,7 @@ pub(crate) struct Publisher(AsyncClient);
 pub(crate) struct Connection(EventLoop);
 
 pub(super) fn connect(options: &Options<'_>) -> (Publisher, Connection) {
-    let mut mqtt = MqttOptions::new(options.client_id, options.host, options.port);
+    let mut mqtt = MqttOptions::new(options.client_id, options.target.authority_host(), options.target.port);
     let incoming = usize::try_from(INCOMING_BYTES_MAX).unwrap_or(usize::MAX);
     mqtt.set_clean_session(true)
         .set_keep_alive(options.keep_alive.max(Duration::from_secs(1)))
@@ -75,11 +75,9 @@ fn translate(event: rumqttc::Event) -> Option<Event> {
 
 fn failure(error: ConnectionError) -> Failure {
     match error {
-        ConnectionError::ConnectionRefused(code) => Failure::Refused(Refusal {
-            packet: "CONNACK",
-            code: code_number(code),
-            name: words(&format!("{code:?}")),
-        }),
+        ConnectionError::ConnectionRefused(code) => {
+            Failure::Refused(refusal("CONNACK", code_number(code), &format!("{code:?}")))
+        }
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => Failure::Timeout,
         ConnectionError::Io(error)
         | ConnectionError::MqttState(

@@ -11,7 +11,7 @@ use rumqttc::{
     },
 };
 
-use super::{Event, Failure, INCOMING_BYTES_MAX, Options, Qos, Refusal, words};
+use super::{Event, Failure, INCOMING_BYTES_MAX, Options, Qos, refusal};
 
 #[derive(Debug)]
 pub(crate) struct Publisher(AsyncClient);
@@ -19,7 +19,7 @@ pub(crate) struct Publisher(AsyncClient);
 pub(crate) struct Connection(EventLoop);
 
 pub(super) fn connect(options: &Options<'_>) -> (Publisher, Connection) {
-    let mut mqtt = MqttOptions::new(options.client_id, options.host, options.port);
+    let mut mqtt = MqttOptions::new(options.client_id, options.target.authority_host(), options.target.port);
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     mqtt.set_clean_start(true)
@@ -75,10 +75,7 @@ fn translate(event: rumqttc::v5::Event) -> Option<Event> {
         rumqttc::v5::Event::Incoming(Packet::ConnAck(_)) => Some(Event::Connected),
         rumqttc::v5::Event::Incoming(Packet::PubAck(ack)) => Some(match puback_code(ack.reason) {
             0x00 | 0x10 => Event::Acknowledged(ack.pkid),
-            code => {
-                let name = words(&format!("{:?}", ack.reason));
-                Event::Refused(ack.pkid, Refusal { packet: "PUBACK", code, name })
-            }
+            code => Event::Refused(ack.pkid, refusal("PUBACK", code, &format!("{:?}", ack.reason))),
         }),
         rumqttc::v5::Event::Outgoing(Outgoing::Publish(packet)) => Some(Event::Written(packet)),
         _ => None,
@@ -88,17 +85,11 @@ fn translate(event: rumqttc::v5::Event) -> Option<Event> {
 fn failure(error: ConnectionError) -> Failure {
     match error {
         ConnectionError::ConnectionRefused(code)
-        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => Failure::Refused(Refusal {
-            packet: "CONNACK",
-            code: connack_code(code),
-            name: words(&format!("{code:?}")),
-        }),
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => {
+            Failure::Refused(refusal("CONNACK", connack_code(code), &format!("{code:?}")))
+        }
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
-            Failure::Refused(Refusal {
-                packet: "DISCONNECT",
-                code: reason_code as u8,
-                name: words(&format!("{reason_code:?}")),
-            })
+            Failure::Refused(refusal("DISCONNECT", reason_code as u8, &format!("{reason_code:?}")))
         }
         ConnectionError::Timeout(_) => Failure::Timeout,
         ConnectionError::Io(error)

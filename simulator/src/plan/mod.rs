@@ -11,10 +11,10 @@ use std::{
 
 pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
 pub(crate) use target::Deal;
-pub use target::{TARGETS_MAX, Target, WEIGHT_MAX};
+pub use target::{Protocol, TARGETS_MAX, Target, WEIGHT_MAX};
 pub(crate) use template::Words;
 
-use crate::{Error, Qos, Version, payload::PAYLOAD_BYTES_MAX};
+use crate::{Error, Qos, Version, coap, payload::PAYLOAD_BYTES_MAX};
 
 /// Devices of the largest fleet.
 pub const DEVICES_MAX: u32 = 100_000;
@@ -30,7 +30,7 @@ pub const BACKLOG_MAX: u64 = 1_000_000;
 pub struct Plan {
     /// The servers, among which the devices are dealt out by their weights: with equal ones in turn.
     pub targets: Vec<Target>,
-    /// MQTT 5 by default: only there can a server say why it refuses a reading.
+    /// MQTT 5 by default: in 3.1.1 a server cannot say why it refuses a reading.
     pub version: Version,
     /// At least once by default.
     pub qos: Qos,
@@ -46,7 +46,7 @@ pub struct Plan {
     pub password: Option<String>,
     /// Template of the client id; `None`: the user name of the credentials, else `sensor_%i`.
     pub client_id: Option<String>,
-    /// Template of the topic.
+    /// Template of the topic, which CoAP has as its path.
     pub topic: String,
     /// Time between two readings of a device. Zero: the next one as soon as there is room in the window.
     pub interval: Duration,
@@ -58,7 +58,8 @@ pub struct Plan {
     pub boot: u32,
     /// Payloads are made up to this many bytes.
     pub payload_bytes: usize,
-    /// Publishes without an acknowledgement on one connection.
+    /// Publishes without an acknowledgement on one connection: NSTART of CoAP. With more than one, readings that CoAP
+    /// has to repeat come out of order.
     pub inflight: u16,
     /// New connections a second while the fleet comes up.
     pub connect_rate: u32,
@@ -68,8 +69,11 @@ pub struct Plan {
     pub backlog: u64,
     /// For how long nobody may be let in before the run is given up.
     pub first_connect_max: Duration,
-    /// Without an acknowledgement for this long, a device connects anew.
+    /// Without an acknowledgement for this long, a device connects anew. With CoAP it is the time between the
+    /// acknowledgement of a request and its response.
     pub acknowledge_max: Duration,
+    /// CoAP: between a message and its first repetition, ACK_TIMEOUT of RFC 7252 section 4.8; doubled with each.
+    pub retransmit_wait: Duration,
     /// How long devices may take after the end to settle what they owe.
     pub settle_max: Duration,
     /// Where to look whether everything arrived.
@@ -105,6 +109,16 @@ pub(crate) struct Identity {
     pub(crate) topic: Box<str>,
 }
 
+impl Identity {
+    pub(crate) fn login(&self) -> Option<(&str, &str)> {
+        self.login.as_ref().map(|(user, password)| (&**user, &**password))
+    }
+
+    fn fits_coap(&self) -> bool {
+        coap::fits(&self.topic, self.login())
+    }
+}
+
 impl Plan {
     /// A plan with the defaults: MQTT 5, QoS 1, topic `telemetry`, a reading every two seconds until stopped.
     #[must_use]
@@ -131,6 +145,7 @@ impl Plan {
             backlog: 1000,
             first_connect_max: Duration::from_secs(10),
             acknowledge_max: Duration::from_secs(30),
+            retransmit_wait: Duration::from_secs(2),
             settle_max: Duration::from_secs(30),
             audit: None,
         }
@@ -140,12 +155,22 @@ impl Plan {
     pub(crate) fn identities(&self) -> Result<Vec<Identity>, Error> {
         self.check()?;
         let indices = self.first..self.first.saturating_add(self.devices);
-        match &self.credentials {
-            Some(logins) => {
-                Ok(indices.zip(logins).map(|(index, login)| self.with_login(index, login)).collect())
-            }
-            None => Ok(indices.map(|index| self.without_credentials(index)).collect()),
+        let identities: Vec<_> = match &self.credentials {
+            Some(logins) => indices.zip(logins).map(|(index, login)| self.with_login(index, login)).collect(),
+            None => indices.map(|index| self.without_credentials(index)).collect(),
+        };
+        match identities.iter().find(|identity| self.has_coap() && !identity.fits_coap()) {
+            Some(identity) => Err(Error::Plan(format!(
+                "{}: CoAP takes at most {} bytes for each part of the topic, the user name and the password",
+                identity.device,
+                coap::NAME_BYTES_MAX
+            ))),
+            None => Ok(identities),
         }
+    }
+
+    fn has_coap(&self) -> bool {
+        self.targets.iter().any(|target| target.protocol == Protocol::Coap)
     }
 
     fn with_login(&self, index: u32, login: &Login) -> Identity {
@@ -195,6 +220,13 @@ impl Plan {
             return say(format!(
                 "-s {}: a payload has {PAYLOAD_BYTES_MAX} bytes at most",
                 self.payload_bytes
+            ));
+        }
+        if self.has_coap() && self.payload_bytes > coap::PAYLOAD_BYTES_MAX {
+            return say(format!(
+                "-s {}: CoAP takes {} bytes in one message (RFC 7252 section 4.6)",
+                self.payload_bytes,
+                coap::PAYLOAD_BYTES_MAX
             ));
         }
         if self.backlog == 0 || self.backlog > BACKLOG_MAX {

@@ -3,18 +3,34 @@ use std::{fmt, str::FromStr};
 /// Port of MQTT without TLS.
 const MQTT_PORT: u16 = 1883;
 
+/// Port of CoAP without DTLS, RFC 7252 section 6.1.
+const COAP_PORT: u16 = 5683;
+
 /// Targets of the widest run.
 pub const TARGETS_MAX: usize = 16;
 
 /// The largest weight of a target.
 pub const WEIGHT_MAX: u32 = 1000;
 
-/// Where a server is, and what part of the devices speaks to it: `mqtt://HOST:PORT`, `mqtt://HOST:PORT=WEIGHT`.
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT over TCP.
+    #[default]
+    Mqtt,
+    /// CoAP over UDP.
+    Coap,
+}
+
+/// Where a server is, and what part of the devices speaks to it: `mqtt://HOST:PORT`, `coap://HOST:PORT`, either with a
+/// weight behind, `=70`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Name or address, without brackets.
     pub host: String,
-    /// TCP port.
+    /// TCP port of MQTT, UDP port of CoAP.
     pub port: u16,
     /// Of the sum of all targets' weights, this many devices go here; 1 by default.
     pub weight: u32,
@@ -24,7 +40,13 @@ impl Target {
     /// An MQTT server, of weight 1.
     #[must_use]
     pub fn mqtt(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, weight: 1 }
+        Self { protocol: Protocol::Mqtt, host: host.to_owned(), port, weight: 1 }
+    }
+
+    /// A CoAP server, of weight 1.
+    #[must_use]
+    pub fn coap(host: &str, port: u16) -> Self {
+        Self { protocol: Protocol::Coap, host: host.to_owned(), port, weight: 1 }
     }
 
     /// The host as it stands in front of a port: an IPv6 address in brackets.
@@ -67,14 +89,18 @@ impl Deal {
 impl FromStr for Target {
     type Err = String;
 
-    /// Takes `mqtt://HOST:PORT`, `tcp://HOST:PORT`, `HOST:PORT`, each without a port, and all of them with a weight
-    /// behind: `=70`.
+    /// Takes `mqtt://HOST:PORT`, `coap://HOST:PORT`, `tcp://HOST:PORT`, `HOST:PORT` (the last two are MQTT), each
+    /// without a port, and all of them with a weight behind: `=70`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            |why: &str| Err(format!("{why}; a target is mqtt://HOST:PORT, such as mqtt://127.0.0.1:1883"));
-        let rest = match text.split_once("://") {
-            None => text,
-            Some(("mqtt" | "tcp", rest)) => rest,
+        let wrong = |why: &str| {
+            Err(format!(
+                "{why}; a target is mqtt://HOST:PORT or coap://HOST:PORT, such as mqtt://127.0.0.1:1883"
+            ))
+        };
+        let (protocol, rest) = match text.split_once("://") {
+            None => (Protocol::Mqtt, text),
+            Some(("mqtt" | "tcp", rest)) => (Protocol::Mqtt, rest),
+            Some(("coap", rest)) => (Protocol::Coap, rest),
             Some((scheme, _)) => return wrong(&format!("{scheme}:// is not supported")),
         };
         let (rest, weight) = match rest.rsplit_once('=') {
@@ -96,16 +122,18 @@ impl FromStr for Target {
         if host.is_empty() || host.contains(['/', '@', ' ']) {
             return wrong("no host");
         }
-        let Some(port) = port.map_or(Some(MQTT_PORT), |port| port.parse().ok()) else {
+        let usual = if protocol == Protocol::Coap { COAP_PORT } else { MQTT_PORT };
+        let Some(port) = port.map_or(Some(usual), |port| port.parse().ok()) else {
             return wrong("the port is no number from 0 to 65535");
         };
-        Ok(Self { host: host.into(), port, weight })
+        Ok(Self { protocol, host: host.into(), port, weight })
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mqtt://{}:{}", self.authority_host(), self.port)
+        let scheme = if self.protocol == Protocol::Coap { "coap" } else { "mqtt" };
+        write!(f, "{scheme}://{}:{}", self.authority_host(), self.port)
     }
 }
 
@@ -127,12 +155,27 @@ mod tests {
             let heavy = Target { weight: 70, ..Target::mqtt(host, port) };
             assert_eq!(format!("{text}=70").parse(), Ok(heavy), "{text}");
         }
+        assert_eq!("coap://h".parse(), Ok(Target::coap("h", 5683)));
+        assert_eq!("coap://[::1]:5=2".parse(), Ok(Target { weight: 2, ..Target::coap("::1", 5) }));
+        assert_eq!(Target::coap("::1", 5).to_string(), "coap://[::1]:5");
         assert_eq!("[::1]:5".parse::<Target>().unwrap().to_string(), "mqtt://[::1]:5");
     }
 
     #[test]
     fn what_is_no_target_is_told_so() {
-        for text in ["", "mqtts://h", "mqtt://", "h:port", "h:70000", "[::1", "user@h", "h=", "h=0", "h=x"] {
+        for text in [
+            "",
+            "mqtts://h",
+            "coaps://h",
+            "mqtt://",
+            "h:port",
+            "h:70000",
+            "[::1",
+            "user@h",
+            "h=",
+            "h=0",
+            "h=x",
+        ] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains("mqtt://HOST:PORT"), "{text}: {error}");
         }
