@@ -1,7 +1,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::simulator::{AuditPlan, Error, Plan, Qos, Target, Version, plan};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::ArgPredicate};
+
+use crate::compare::{self, BaselineArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,17 +18,24 @@ Examples:
     simulator run --target mqtt://127.0.0.1:1883=70 --target coap://127.0.0.1:5683=30 --credentials creds.csv
 
   As much as the server takes, 100 connections with 16 publishes on their way each:
-    simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json";
+    simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json
+
+  The same kills and the same outage for Tidegate and for a bridge of mosquitto, both verdicts side by side:
+    simulator run --baseline mosquitto";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   as it should be: done, and with --audit every acknowledged reading arrived
   1   the audit failed: something acknowledged is missing, out of order, altered or doubled under another id
+      (with --baseline: Tidegate's audit; what the others lose changes nothing)
   2   wrong arguments
   3   nothing was acknowledged at QoS 1, so nothing was shown
-  69  nobody could connect          77  the server refuses the logins
-  70  a fault of the simulator      78  the credentials cannot be used
-  74  a file cannot be read or written";
+  69  nobody could connect, or a program for --baseline is missing or has failed
+  70  a fault of the simulator
+  74  a file cannot be read or written
+  77  the server refuses the logins
+  78  the credentials cannot be used
+  130 Ctrl-C a second time, or with --baseline once";
 
 /// Thousands of virtual sensors over MQTT and CoAP, and an audit of what arrived.
 #[derive(Debug, Parser)]
@@ -88,7 +97,8 @@ pub(crate) struct Run {
 
     /// Between two readings of a sensor: 2s, 200ms, or a plain number of milliseconds. 0: the next one follows the
     /// acknowledgement.
-    #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval,
+        default_value_if("baseline", ArgPredicate::IsPresent, "100ms"))]
     interval: Duration,
 
     /// For how long each sensor measures: 60s, 10m. Without it: until Ctrl-C.
@@ -160,6 +170,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     auditing: Auditing,
 
+    #[command(flatten)]
+    pub(crate) baseline: BaselineArgs,
+
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -227,8 +240,9 @@ impl Run {
     /// Reads the credentials.
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
         let credentials = self.credentials.as_deref().map(plan::read_credentials).transpose()?;
+        let usual = if self.baseline.baseline.is_empty() { 10 } else { compare::DEVICES };
         let available =
-            credentials.as_ref().map_or(10, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
+            credentials.as_ref().map_or(usual, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
         let mut targets = self.target.clone();
         for target in &mut targets {
             if let Some(host) = &self.host {

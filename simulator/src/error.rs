@@ -59,6 +59,9 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
+    /// A program that is to be compared is missing or has failed.
+    #[error("{0}")]
+    Baseline(String),
     /// A part of the simulator stopped without an answer.
     #[error("the simulator's own fault: {0}")]
     Internal(String),
@@ -71,7 +74,7 @@ impl Error {
         match self {
             Self::Plan(_) => 2,
             Self::Credentials { .. } => 78,
-            Self::Unreachable { .. } => 69,
+            Self::Unreachable { .. } | Self::Baseline(_) => 69,
             Self::LoginRefused { .. } => 77,
             Self::Audit { .. } | Self::File { .. } => 74,
             Self::Internal(_) => 70,

@@ -1,6 +1,7 @@
 //! The command line of the simulator: arguments, runtime, exit code.
 
 mod args;
+mod compare;
 mod dashboard;
 mod screen;
 
@@ -28,6 +29,7 @@ use tokio::{
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(run) if !run.baseline.baseline.is_empty() => compare::compare(&run),
         Command::Run(run) => simulate(&run),
         Command::Audit(audit) => look_again(&audit),
     };
@@ -90,12 +92,22 @@ async fn interrupted(wish: Arc<Notify>) {
     tokio::spawn(async move {
         let code = next_interrupt(&mut interrupt, &mut terminate, &wish).await;
         dashboard::restore();
-        process::exit(code)
+        process::exit(code.into())
     });
 }
 
+/// Ready at the first Ctrl-C or SIGTERM, or when `wish` is told, with the exit code of a process that leaves for it.
+/// Later ones are not heeded.
+async fn interrupt(wish: &Notify) -> u8 {
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    match heard {
+        (Ok(mut interrupt), Ok(mut terminate)) => next_interrupt(&mut interrupt, &mut terminate, wish).await,
+        _ => std::future::pending().await,
+    }
+}
+
 /// The exit code of a process that leaves for it.
-async fn next_interrupt(interrupt: &mut Signal, terminate: &mut Signal, wish: &Notify) -> i32 {
+async fn next_interrupt(interrupt: &mut Signal, terminate: &mut Signal, wish: &Notify) -> u8 {
     tokio::select! {
         _ = interrupt.recv() => 130,
         _ = terminate.recv() => 143,

@@ -64,7 +64,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("sha2", &["gateway/src/auth/credentials.rs"]),
     ("socket2", &["gateway/src/listener/"]),
     ("subtle", &["gateway/src/auth/"]),
-    ("tempfile", &["gateway/src/cli/demo"]),
+    ("tempfile", &["gateway/src/cli/demo", "simulator/src/baseline/"]),
     ("thiserror", &[""]),
     ("tidegate", &["gateway/src/main.rs"]),
     ("tidegate_protocol", &[""]),

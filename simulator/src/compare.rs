@@ -1,0 +1,99 @@
+//! `simulator run --baseline`: arguments, and one screen for each arm.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use tokio::sync::Notify;
+
+use crate::{
+    args, interrupt, runtime, say,
+    screen::Screen,
+    simulator::{
+        Plan,
+        baseline::{self, Comparison, Experiment, Mosquitto},
+    },
+};
+
+/// For how long the sensors of an arm measure.
+const DURATION: Duration = Duration::from_secs(20);
+
+/// Sensors of an arm.
+pub(crate) const DEVICES: u32 = 50;
+
+#[derive(Debug, Args)]
+pub(crate) struct BaselineArgs {
+    /// Run the same load and the same faults against a Tidegate and a bridge of mosquitto, both started for it, and
+    /// show both verdicts: mosquitto (persistence on), mosquitto-memory (as it comes), mosquitto-careful (its database
+    /// written after every change). May be given several times.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        conflicts_with_all = [
+            "target", "host", "port", "credentials", "user", "password", "topic", "client_id", "start_number", "qos",
+            "audit", "state",
+        ]
+    )]
+    pub(crate) baseline: Vec<Mosquitto>,
+
+    /// The gateway for --baseline [default: beside the simulator, else in PATH].
+    #[arg(long, value_name = "PATH", requires = "baseline")]
+    gateway: Option<PathBuf>,
+
+    /// With --baseline: how often the process that the sensors speak to is killed and started again.
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "baseline")]
+    kills: u32,
+
+    /// With --baseline: for how long mosquitto's uplink is down; 0s: not at all [default: 40 % of --duration].
+    #[arg(long, value_name = "TIME", requires = "baseline", value_parser = humantime::parse_duration)]
+    outage: Option<Duration>,
+}
+
+impl BaselineArgs {
+    fn experiment(&self, load: Plan) -> Experiment {
+        let duration = load.duration.unwrap_or(DURATION);
+        Experiment {
+            load,
+            duration,
+            kills: self.kills,
+            outage: self.outage.unwrap_or(duration * 2 / 5),
+            gateway: self.gateway.clone(),
+            baselines: self.baseline.clone(),
+        }
+    }
+}
+
+/// Runs the arms one after another and shows both verdicts. Ctrl-C ends all that was started, without a report.
+pub(crate) fn compare(run: &args::Run) -> anyhow::Result<u8> {
+    let experiment = run.baseline.experiment(run.plan()?);
+    let wish = Arc::new(Notify::new());
+    let outcome = runtime(run.threads)?.block_on(async {
+        tokio::select! {
+            comparison = play(&experiment, run.progress, &wish) => comparison.map(Ok),
+            code = interrupt(&wish) => Ok(Err(code)),
+        }
+    });
+    let comparison = match outcome? {
+        Ok(comparison) => comparison,
+        Err(code) => return Ok(code),
+    };
+    say(&comparison)?;
+    if let Some(path) = run.report_path() {
+        comparison.save(&path)?;
+    }
+    Ok(comparison.exit_code())
+}
+
+async fn play(experiment: &Experiment, show: args::Show, wish: &Arc<Notify>) -> anyhow::Result<Comparison> {
+    let mut shown: Option<(String, Screen)> = None;
+    let comparison = baseline::compare(experiment, |name, progress| {
+        if !matches!(&shown, Some((before, _)) if before == name) {
+            // The terminal is given back before it is taken anew.
+            drop(shown.take());
+            shown = Some((name.to_owned(), Screen::new(show, name.to_owned(), wish)));
+        }
+        if let Some((_, screen)) = &mut shown {
+            screen.show(progress);
+        }
+    });
+    Ok(comparison.await?)
+}
