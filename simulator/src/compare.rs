@@ -1,6 +1,11 @@
 //! `simulator run --baseline`: arguments, and one screen for each arm.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::sync::Notify;
@@ -89,6 +94,10 @@ async fn play(experiment: &Experiment, show: args::Show, wish: &Arc<Notify>) -> 
         if !matches!(&shown, Some((before, _)) if before == name) {
             // The terminal is given back before it is taken anew.
             drop(shown.take());
+            if show != args::Show::None {
+                // As with all progress, nobody need read along.
+                let _unread = writeln!(io::stderr(), "{name}:").is_err();
+            }
             shown = Some((name.to_owned(), Screen::new(show, name.to_owned(), wish)));
         }
         if let Some((_, screen)) = &mut shown {

@@ -60,13 +60,16 @@ pub async fn compare(
     }
     let load = Plan { duration: Some(experiment.duration), ..experiment.load.clone() };
     let faults = schedule(experiment.duration, experiment.kills, experiment.outage);
+    // What is missing is told before anything runs.
+    let gateway = tidegate::program(experiment.gateway.as_deref())?;
+    let bridge = mosquitto::program()?;
     let mut arms = Vec::new();
     for baseline in [None].into_iter().chain(experiment.baselines.iter().copied().map(Some)) {
         let folder = TempDir::with_prefix("tidegate-baseline-");
         let folder = folder.map_err(|error| Error::Baseline(format!("cannot make a folder: {error}")))?;
         let arm = match baseline {
-            None => tidegate::start(experiment.gateway.as_deref(), folder.path(), &load).await?,
-            Some(how) => mosquitto::start(how, folder.path(), &load).await?,
+            None => tidegate::start(&gateway, folder.path(), &load).await?,
+            Some(how) => mosquitto::start(how, &bridge, folder.path(), &load).await?,
         };
         let name = arm.name;
         arms.push(arm.live(&faults, &mut |told: &Progress| progress(name, told)).await?);

@@ -1,6 +1,6 @@
 use std::{
     fmt, fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     str::FromStr,
 };
@@ -72,24 +72,28 @@ impl FromStr for Mosquitto {
     }
 }
 
+/// Where it is.
+pub(super) fn program() -> Result<PathBuf, Error> {
+    process::find(PROGRAM).ok_or_else(|| Error::Baseline(INSTALL.into()))
+}
+
 /// Two of them in `dir`: the edge, killed and bridged over an uplink that breaks, and the destination, which does not
 /// suffer.
-pub(super) async fn start(how: Mosquitto, dir: &Path, template: &Plan) -> Result<Arm, Error> {
-    let program = process::find(PROGRAM).ok_or_else(|| Error::Baseline(INSTALL.into()))?;
+pub(super) async fn start(how: Mosquitto, program: &Path, dir: &Path, template: &Plan) -> Result<Arm, Error> {
     let [edge_port, upstream_port] = [process::free_port()?, process::free_port()?];
     let upstream = destination(upstream_port);
-    let upstream = start_one(&program, dir, "upstream", &upstream, upstream_port).await?;
+    let upstream = start_one(program, dir, "upstream", &upstream, upstream_port).await?;
     let out = dir.join("arrived");
     fs::create_dir(&out).map_err(|error| Error::File { path: out.clone(), why: error.to_string() })?;
     let collector = Collector::start(&Target::mqtt("127.0.0.1", upstream_port), &out).await?;
     let opened = Uplink::open(upstream_port).await;
     let uplink = opened.map_err(|error| Error::Baseline(format!("cannot make an uplink: {error}")))?;
     let configuration = edge(how, edge_port, uplink.port, dir);
-    let edge = start_one(&program, dir, "edge", &configuration, edge_port).await?;
+    let edge = start_one(program, dir, "edge", &configuration, edge_port).await?;
     Ok(Arm {
         name: how.name(),
-        version: version(&program),
-        program,
+        version: version(program),
+        program: program.to_owned(),
         configuration,
         edge,
         plan: Plan {

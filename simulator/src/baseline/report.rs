@@ -45,6 +45,13 @@ pub struct ArmReport {
 }
 
 impl ArmReport {
+    /// Readings that came again under the id that they had, which at least once allows, and under another.
+    fn duplicated(&self) -> (u64, u64) {
+        let audit = self.report.audit.as_ref();
+        let (all, unlike) = audit.map_or((0, 0), |audit| (audit.duplicated, audit.duplicated_unlike));
+        (all.saturating_sub(unlike), unlike)
+    }
+
     /// Did all that was acknowledged arrive?
     #[must_use]
     pub fn verdict(&self) -> &'static str {
@@ -120,7 +127,8 @@ impl fmt::Display for Comparison {
         self.count(f, "acknowledged", |report| report.acknowledged)?;
         self.count(f, "arrived", |report| report.audit.as_ref().map_or(0, |verdict| verdict.arrived))?;
         self.count(f, "lost", |report| report.lost.unwrap_or(0))?;
-        self.count(f, "duplicated", |report| report.duplicated.unwrap_or(0))?;
+        self.row(f, "duplicated, same id", |arm| arm.duplicated().0.to_string())?;
+        self.row(f, "duplicated, other id", |arm| arm.duplicated().1.to_string())?;
         self.count(f, "out of order", |report| report.out_of_order.unwrap_or(0))?;
         self.row(f, "round trip p50, ms", |arm| format!("{:.2}", arm.report.round_trip_ms.p50))?;
         self.row(f, "round trip p99, ms", |arm| format!("{:.2}", arm.report.round_trip_ms.p99))?;

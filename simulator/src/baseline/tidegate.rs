@@ -19,13 +19,12 @@ const BUILD: &str = "tidegate is neither beside the simulator nor in PATH; build
      --gateway PATH";
 
 /// A gateway as `tidegate quickstart` makes it, in `dir`.
-pub(super) async fn start(named: Option<&Path>, dir: &Path, template: &Plan) -> Result<Arm, Error> {
-    let program = find(named)?;
+pub(super) async fn start(program: &Path, dir: &Path, template: &Plan) -> Result<Arm, Error> {
     let dir = dir.join("gateway");
     let port = process::free_port()?;
     let [coap, http] = [process::free_port()?, process::free_port()?].map(|port| port.to_string());
     let text = port.to_string();
-    let mut quickstart = Command::new(&program);
+    let mut quickstart = Command::new(program);
     quickstart.arg("quickstart").arg(&dir).args([
         "--mqtt-port",
         &text,
@@ -37,7 +36,7 @@ pub(super) async fn start(named: Option<&Path>, dir: &Path, template: &Plan) -> 
     process::run(&mut quickstart)?;
     let configuration = dir.join("tidegate.toml").display().to_string();
     let credentials = dir.join("credentials.csv");
-    let mut add = Command::new(&program);
+    let mut add = Command::new(program);
     add.args([
         "device",
         "-c",
@@ -49,11 +48,11 @@ pub(super) async fn start(named: Option<&Path>, dir: &Path, template: &Plan) -> 
         PREFIX,
     ]);
     process::run(add.arg("--out").arg(&credentials))?;
-    let edge = Process::start(&program, &["run", "-c", &configuration], dir.join("log"), port).await?;
+    let edge = Process::start(program, &["run", "-c", &configuration], dir.join("log"), port).await?;
     Ok(Arm {
         name: PROGRAM,
-        version: process::run(Command::new(&program).arg("--version"))?.trim().to_owned(),
-        program,
+        version: process::run(Command::new(program).arg("--version"))?.trim().to_owned(),
+        program: program.to_owned(),
         configuration: vec![
             "as `tidegate quickstart` makes it; its file output is the destination".to_owned(),
         ],
@@ -68,7 +67,8 @@ pub(super) async fn start(named: Option<&Path>, dir: &Path, template: &Plan) -> 
     })
 }
 
-fn find(named: Option<&Path>) -> Result<PathBuf, Error> {
+/// Where it is.
+pub(super) fn program(named: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(named) = named {
         return if named.is_file() {
             Ok(named.to_owned())
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_told_so() {
-        let error = find(Some(Path::new("/nonexistent/tidegate"))).unwrap_err().to_string();
+        let error = program(Some(Path::new("/nonexistent/tidegate"))).unwrap_err().to_string();
         assert!(error.contains("--gateway /nonexistent/tidegate"), "{error}");
     }
 }
