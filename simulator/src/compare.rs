@@ -73,8 +73,10 @@ pub(crate) fn compare(run: &args::Run) -> anyhow::Result<u8> {
     let wish = Arc::new(Notify::new());
     let outcome = runtime(run.threads)?.block_on(async {
         tokio::select! {
-            comparison = play(&experiment, run.progress, &wish) => comparison.map(Ok),
+            // Heard before the first program is started.
+            biased;
             code = interrupt(&wish) => Ok(Err(code)),
+            comparison = play(&experiment, run.progress, &wish) => comparison.map(Ok),
         }
     });
     let comparison = match outcome? {
