@@ -13,11 +13,13 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tidegate_protocol::Topic;
 
 use crate::{
     auth::{Denied, Login, Registry, Role},
     clock::Clock,
     normalise::{Input, Reject, Routes},
+    session,
     spool::{Envelope, Kind, Lane, Position, Protocol, Spool, Uid, Unavailable},
 };
 
@@ -53,6 +55,23 @@ pub enum Refusal {
     /// There is no room, or no working disk, for the moment.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl Refusal {
+    /// The cause as sessions tell it, whatever their protocol.
+    #[must_use]
+    pub const fn told(&self) -> session::Refusal {
+        match self {
+            Self::Denied(_) => session::Refusal::NotAuthorized,
+            Self::Reject(_) => session::Refusal::PayloadFormatInvalid,
+            Self::Unavailable(Unavailable::TooLarge) => session::Refusal::BeyondLimit,
+            Self::Unavailable(Unavailable::Full | Unavailable::RejectsFull) => {
+                session::Refusal::QuotaExceeded
+            }
+            Self::Unavailable(Unavailable::Busy) => session::Refusal::Busy,
+            Self::Unavailable(Unavailable::Poisoned | Unavailable::Closed) => session::Refusal::Unavailable,
+        }
+    }
 }
 
 /// What came through the pipeline since the start.
@@ -148,6 +167,16 @@ impl Pipeline {
         envelope.user_properties = vec![("reason".into(), reject.code().into())];
         let kept = publish.payload.get(..REJECT_PAYLOAD_BYTES_MAX).unwrap_or(publish.payload);
         self.spool.append_held(Lane::Telemetry, &envelope, 0, kept)
+    }
+
+    /// Whether a protocol whose topics are paths has one for `topic`: a word of the gateway's own, or a route.
+    #[must_use]
+    pub fn has_path(&self, topic: &str) -> bool {
+        match Topic::parse(topic) {
+            Ok(Topic::Own(_) | Topic::Named { path: "", .. }) => true,
+            Ok(Topic::Named { .. } | Topic::Other) => self.routes.load().has(topic),
+            Ok(Topic::Command { .. }) | Err(_) => false,
+        }
     }
 
     fn envelope<'a>(

@@ -26,7 +26,7 @@ use crate::{
     bridge::Bridge,
     cli::when::timestamp,
     clock::{Clock, wall_ms},
-    config::{Config, ConfigError, OutputConfig, Overrides},
+    config::{CoapConfig, Config, ConfigError, OutputConfig, Overrides},
     control,
     listener::{self, Shared, Workers},
     logging::Log,
@@ -86,16 +86,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The address is taken, most likely by another gateway.
-    #[error(
-        "cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// An address is taken, most likely by another gateway.
+    #[error(transparent)]
+    Listen(#[from] listener::ListenError),
     /// The control socket cannot be made.
     #[error("cannot make the control socket: {0}")]
     Control(io::Error),
@@ -186,6 +179,7 @@ impl Reloader {
             ("anonymous", old.anonymous != config.anonymous),
             ("[spool]", old.spool != config.spool),
             ("[mqtt]", old.mqtt != config.mqtt),
+            ("[coap]", old.coap != config.coap),
             ("[[output]]", old.outputs != config.outputs),
         ];
         changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
@@ -214,14 +208,11 @@ impl Gateway {
         let pipeline =
             Pipeline::new(spool.clone(), registry.clone(), Arc::clone(&routes), clock.clone(), boot);
         let reloader = Arc::new(Reloader { source, routes: Arc::clone(&routes), started: config.clone() });
-        let listen = config.mqtt_address();
-        let shared = Arc::new(Shared::new(
-            listener_config(config),
-            pipeline,
-            registry.clone(),
-            clock.clone(),
-            config.threads().get().into(),
-        ));
+        let workers = config.threads().get().into();
+        let mut shared =
+            Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone(), workers);
+        shared.coap = coap_config(config);
+        let shared = Arc::new(shared);
         let services = control::Services {
             shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
@@ -232,9 +223,8 @@ impl Gateway {
         let control =
             control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
         // Last: whoever sees the port open can ask the control socket.
-        let workers =
-            Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
-        tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
+        let workers = Workers::start(&shared)?;
+        report_ready(config, &workers);
         Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
     }
 
@@ -242,6 +232,12 @@ impl Gateway {
     #[must_use]
     pub fn mqtt_address(&self) -> SocketAddr {
         self.workers.address()
+    }
+
+    /// The address that CoAP clients send to, where CoAP is on.
+    #[must_use]
+    pub fn coap_address(&self) -> Option<SocketAddr> {
+        self.workers.coap_address()
     }
 
     /// The durable log, for services in this process.
@@ -407,6 +403,27 @@ fn start_bridges(
         bridges.push(bridge.map_err(StartError::Thread)?);
     }
     Ok(bridges)
+}
+
+/// Says where devices can come in, and where they cannot although the owner may think so.
+fn report_ready(config: &Config, workers: &Workers) {
+    let coap = workers.coap_address();
+    if coap.is_some()
+        && config.lan
+        && config.coap_address().ip().is_loopback()
+        && config.coap.listen.is_none()
+    {
+        tracing::warn!(
+            "CoAP stays on this machine: it is in plain text; write `plain_lan = true` in [coap] to let others in"
+        );
+    }
+    let coap = coap.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    tracing::info!(mqtt = %workers.address(), %coap, data = %config.data.display(), "ready");
+}
+
+fn coap_config(config: &Config) -> Option<listener::coap::Config> {
+    let CoapConfig { enabled, ref limits, .. } = config.coap;
+    enabled.then(|| listener::coap::Config { listen: config.coap_address(), limits: limits.clone() })
 }
 
 fn listener_config(config: &Config) -> listener::Config {

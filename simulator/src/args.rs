@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::simulator::{AuditPlan, Error, Plan, Qos, Target, Version, plan};
+use crate::simulator::{AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::ArgPredicate};
 
 use crate::compare::{self, BaselineArgs};
@@ -100,6 +100,11 @@ pub(crate) struct Run {
     #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval,
         default_value_if("baseline", ArgPredicate::IsPresent, "100ms"))]
     interval: Duration,
+
+    /// How the sensors behave: periodic, jitter:20% or bursts:readings=10,gap=50ms, and waves (20 to 40 °C) or
+    /// spikes:every=100,readings=5,peak=42 (over 35 °C now and then); one of each joined by +.
+    #[arg(long, value_name = "PROFILE", default_value = "periodic")]
+    profile: Profile,
 
     /// For how long each sensor measures: 60s, 10m. Without it: until Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -261,6 +266,7 @@ impl Run {
             client_id: self.client_id.clone(),
             topic: self.topic.clone(),
             interval: self.interval,
+            profile: self.profile,
             duration: self.duration,
             seed: self.seed,
             boot: self.boot.unwrap_or_else(plan::boot_now),
@@ -355,6 +361,12 @@ mod tests {
         let plan = plan("--target mqtt://h=70 --target coap://h:7=30 --host other");
         let mqtt = Target { weight: 70, ..Target::mqtt("other", 1883) };
         assert_eq!(plan.targets, [mqtt, Target { weight: 30, ..Target::coap("other", 7) }]);
+    }
+
+    #[test]
+    fn a_profile_is_read() {
+        assert_eq!(plan("").profile, Profile::default());
+        assert_eq!(plan("--profile jitter:5%+spikes").profile, "jitter:5%+spikes".parse().unwrap());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 pub mod plan;
 
+pub mod profile;
+
 pub mod value;
 
 pub mod payload;
@@ -48,6 +50,7 @@ pub use latency::LatencyMs;
 pub use link::Qos;
 pub use mqtt::Version;
 pub use plan::{AuditPlan, Login, Plan, Protocol, Target};
+pub use profile::Profile;
 pub use progress::{Phase, Progress, TargetProgress};
 pub use report::{Report, TargetReport};
 pub use run::run;

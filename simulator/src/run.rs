@@ -15,12 +15,13 @@ use crate::{
     Error, Plan, Qos, Report,
     audit::{self, Audit, Ledger, Verdict},
     clock::{Clock, micros},
-    device::{Device, DeviceCounts, DevicePlan, Micros},
+    device::{Device, DeviceCounts, DevicePlan, Micros, Schedule},
     latency::LatencyMs,
     link::Failure,
     part::{self, Part, Rate, per_second},
     payload::PayloadWriter,
     plan::{AuditPlan, Deal, Identity, Protocol},
+    profile::Values,
     progress::{Phase, Progress},
     ranges::Ranges,
     sensor::{Sensor, Shared, Stop},
@@ -94,6 +95,9 @@ impl<'a> Fleet<'a> {
             let (Some(part), Some(shared)) = (parts.get_mut(place), shared.get(place)) else { continue };
             part.devices += 1;
             ledger.devices.insert(identity.device.to_string(), Ranges::default());
+            if plan.profile.values != Values::default() {
+                ledger.values.insert(identity.device.to_string(), plan.profile.values);
+            }
             connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
             sensors.spawn(sensor(plan, shared, stopped.clone(), identity, connect_us).run());
         }
@@ -280,7 +284,12 @@ fn shared(plan: &Plan, part: &Part, clock: Clock) -> Shared {
         retransmit_wait: plan.retransmit_wait,
         seed: plan.seed,
         settle_max: plan.settle_max,
-        payload: PayloadWriter { seed: plan.seed, boot: plan.boot, bytes_min: plan.payload_bytes },
+        payload: PayloadWriter {
+            seed: plan.seed,
+            values: plan.profile.values,
+            boot: plan.boot,
+            bytes_min: plan.payload_bytes,
+        },
         clock,
         counters: Arc::clone(&part.counters),
     }
@@ -293,13 +302,13 @@ fn sensor(
     identity: Identity,
     connect_us: Micros,
 ) -> Sensor {
-    let interval_us = micros(plan.interval);
     let random = mix(plan.seed ^ mix(name_hash(&identity.device)));
+    let schedule = Schedule { interval_us: micros(plan.interval), timing: plan.profile.timing, key: random };
     let end_us = plan.duration.map_or(Micros::MAX, |duration| connect_us.saturating_add(micros(duration)));
     let device = Device::new(DevicePlan {
-        interval_us,
+        schedule,
         // Spread over the interval, so that a fleet does not speak all at once.
-        phase_us: random.checked_rem(interval_us).unwrap_or(0),
+        phase_us: random.checked_rem(schedule.period_us()).unwrap_or(0),
         end_us,
         inflight_max: usize::from(plan.inflight),
         backlog_max: plan.backlog,

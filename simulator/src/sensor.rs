@@ -327,7 +327,8 @@ impl Sensor {
     fn note_acknowledged(&mut self, settled: &Settled) {
         self.acknowledged += 1;
         self.shared.counters.acknowledged.add(1);
-        let celsius = value::celsius(self.shared.payload.seed, &self.identity.device, settled.sequence);
+        let PayloadWriter { values, seed, .. } = &self.shared.payload;
+        let celsius = values.celsius(*seed, &self.identity.device, settled.sequence);
         if celsius > value::HOT_CELSIUS {
             self.shared.counters.hot.add(1);
         }

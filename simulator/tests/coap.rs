@@ -12,7 +12,7 @@ mod fake;
 use std::{future::pending, net::UdpSocket, sync::atomic::Ordering, time::Duration};
 
 use fake::{CoapFaults, CoapServer};
-use tidegate_simulator::{AuditPlan, Error, Login, Plan, Qos, Report, Target, run};
+use tidegate_simulator::{AuditPlan, Error, Login, Plan, Profile, Qos, Report, Target, run};
 
 fn plan(server: &CoapServer, devices: u32) -> Plan {
     let login = |number| Login { device: format!("sensor_{number}"), secret: "s".to_owned() };
@@ -54,6 +54,25 @@ fn every_reading_is_posted_acknowledged_and_found() {
         assert!(report.latency_ms.p50 > 0.0 && report.round_trip_ms.p50 > 0.0, "{report}");
         assert_eq!(server.seen.peers.load(Ordering::Relaxed), 10, "each device is a peer of its own");
     }
+}
+
+#[test]
+fn bursts_and_spikes_are_audited_as_they_were_sent() {
+    let server = CoapServer::start(CoapFaults::default());
+    let profile: Profile = "bursts:readings=5,gap=1ms+spikes:every=20,readings=4,peak=39".parse().unwrap();
+    let plan = Plan { profile, duration: Some(Duration::from_secs(2)), ..plan(&server, 10) };
+    let report = simulate(plan).unwrap();
+    assert_complete(&report);
+    assert!((850..=1050).contains(&report.acknowledged), "{report}");
+    let output = std::fs::read_to_string(server.out().join("readings-00000001.jsonl")).unwrap();
+    let celsius = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["values"]["temperature"].as_f64().unwrap()
+    };
+    let hot = output.lines().filter(|line| celsius(line) > 35.0).count();
+    let all = output.lines().count();
+    assert!((all / 7..all / 3).contains(&hot), "{hot} of {all}: about one of five");
+    assert!(output.lines().all(|line| (20.0..=39.0).contains(&celsius(line))));
 }
 
 #[test]

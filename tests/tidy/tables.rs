@@ -53,6 +53,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("humantime", &["gateway/src/", "simulator/src/"]),
     ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
     ("jiff", &["gateway/src/cli/"]),
+    ("nix", &["gateway/src/listener/datagrams.rs"]),
     ("proptest", &[]),
     ("ratatui", &["simulator/src/dashboard/"]),
     ("rmqtt_codec", &["gateway/src/session/mqtt/codec.rs"]),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Config, OutputConfig,
+    CoapConfig, Config, OutputConfig,
     document::{Finding, Step::Index, Step::Key},
 };
 use crate::normalise::Routes;
@@ -31,6 +31,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     data(config, &mut findings);
     threads(config, &mut findings);
     listeners(config, &mut findings);
+    plain_coap(config, &mut findings);
     ports(config, &mut findings);
     connections(config, &mut findings);
     anonymous(config, &mut findings);
@@ -88,6 +89,19 @@ fn listeners(config: &Config, findings: &mut Vec<Finding>) {
             "write `lan = true` at the top (or run with --lan), or listen on \"127.0.0.1\"",
         ));
     }
+}
+
+/// Secrets in plain text leave this machine only where the owner has said so by name.
+fn plain_coap(config: &Config, findings: &mut Vec<Finding>) {
+    let CoapConfig { listen, plain_lan, .. } = config.coap;
+    let Some(address) = listen.filter(|address| config.lan && !address.is_loopback() && !plain_lan) else {
+        return;
+    };
+    findings.push(Finding::new(
+        &[Key("coap"), Key("listen")],
+        format!("CoAP at {address} would carry the devices' secrets in plain text"),
+        "write `plain_lan = true` below it if everybody on that network may read them, or leave `listen` out",
+    ));
 }
 
 fn ports(config: &Config, findings: &mut Vec<Finding>) {

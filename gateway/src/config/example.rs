@@ -63,10 +63,20 @@ connections_max = 20000  # open connections; one more is closed at once
 # receive_max = 256     # publishes in flight
 # connect_ms_max = 5000
 
-# Ports set aside: this version listens on neither.
+# Plain CoAP on UDP, its secrets readable on the way: on this machine only, unless you say `plain_lan = true` too.
 [coap]
+enabled = true
+# listen = "127.0.0.1"  # one address to listen on
 port = {coap_port}
+plain_lan = false       # with `lan = true`, let other machines in
 
+# What CoAP devices may make the gateway hold.
+# [coap.limits]
+# payload_bytes_max = 1024
+# duplicates_max = 4000000   # requests remembered so that a repetition is stored once
+# exchanges_max = 65536      # requests that wait for the disk
+
+# A port set aside: this version does not listen on it.
 [http]
 port = {http_port}
 

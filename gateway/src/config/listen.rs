@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::session::mqtt::Limits;
+use crate::session::{coap, mqtt::Limits};
 
 /// MQTT's port (IANA `mqtt`).
 pub const MQTT_PORT: u16 = 1883;
@@ -31,14 +31,20 @@ pub struct MqttConfig {
     pub limits: Limits,
 }
 
-/// `[coap]`: the UDP port set aside for CoAP.
+/// `[coap]`: CoAP on one UDP port, in plain text.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoapConfig {
-    /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
+    /// Whether CoAP is listened for at all.
+    pub enabled: bool,
+    /// Address to listen on; absent: loopback, with `lan = true` and `plain_lan = true` every IPv4 address.
     pub listen: Option<IpAddr>,
     /// UDP port; 0 lets the system choose one.
     pub port: u16,
+    /// Plain CoAP may be reached from other machines: everybody on the way can read the devices' secrets.
+    pub plain_lan: bool,
+    /// `[coap.limits]`
+    pub limits: coap::Limits,
 }
 
 /// `[http]`: the TCP port set aside for HTTP.
@@ -66,7 +72,13 @@ impl Default for MqttConfig {
 
 impl Default for CoapConfig {
     fn default() -> Self {
-        Self { listen: None, port: COAP_PORT }
+        Self {
+            enabled: true,
+            listen: None,
+            port: COAP_PORT,
+            plain_lan: false,
+            limits: coap::Limits::default(),
+        }
     }
 }
 

@@ -148,7 +148,8 @@ impl Config {
         };
         config.outputs = outputs;
         config.lan |= overrides.lan;
-        let zeros = document.zeros(&["mqtt", "limits"]);
+        let mut zeros = document.zeros(&["mqtt", "limits"]);
+        zeros.extend(document.zeros(&["coap", "limits"]));
         let found: Vec<Fault> =
             check::check(&config).into_iter().map(|finding| document.locate(finding)).collect();
         if zeros.is_empty() && found.is_empty() {
@@ -184,10 +185,11 @@ impl Config {
         SocketAddr::new(self.address(self.mqtt.listen), self.mqtt.port)
     }
 
-    /// Where the CoAP listener listens.
+    /// Where the CoAP listener listens. `lan = true` alone does not move it off loopback.
     #[must_use]
     pub fn coap_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address(self.coap.listen), self.coap.port)
+        let otherwise = if self.coap.plain_lan { None } else { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        SocketAddr::new(self.address(self.coap.listen.or(otherwise)), self.coap.port)
     }
 
     /// Where the HTTP listener listens.

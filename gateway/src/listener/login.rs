@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use super::{
     connection::Connection,
     directory::{Place, Unclaimed},
-    worker::{Request, Worker},
+    worker::{Request, Shared, Worker},
 };
 use crate::{
-    auth::{Attempt, Login, Throttle},
+    auth::{Attempt, Login, PersonCheck, Throttle},
     session::mqtt::{Accepted, Connect, Refusal},
 };
 
@@ -35,58 +35,89 @@ pub(crate) async fn log_in(worker: &Rc<Worker>, connection: &Rc<Connection>, con
     connection.session.borrow_mut().handle_login(answer, worker.shared.clock.now_ms());
 }
 
-/// Who proves who it is always comes in: somebody who guesses passwords behind the same address shuts nobody out.
-async fn authenticate(
-    worker: &Rc<Worker>,
-    connection: &Connection,
-    connect: &Connect,
-) -> Result<Login, Refusal> {
-    let shared = &worker.shared;
-    let (address, now_ms) = (connection.peer.ip(), shared.clock.now_ms());
-    let user = connect.user.as_deref();
-    let attempt = match &connect.password {
-        None if shared.config.anonymous => {
-            shared.registry.authenticate_anonymous(address, user, &connect.client_id)
-        }
-        password => {
-            let password = password.as_deref().unwrap_or_default();
-            shared.registry.authenticate(user.unwrap_or_default(), password, &connect.client_id, now_ms)
-        }
+/// Somebody who says who it is.
+pub(crate) struct Claimant<'a> {
+    pub(crate) address: IpAddr,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) password: Option<&'a [u8]>,
+    /// What a login of a group takes its device from.
+    pub(crate) client_id: &'a str,
+}
+
+/// What came of a first look.
+pub(crate) enum Looked {
+    In(Login),
+    /// A person's password: [`verify`] takes a while.
+    Slow(PersonCheck),
+}
+
+async fn authenticate(worker: &Worker, connection: &Connection, connect: &Connect) -> Result<Login, Refusal> {
+    let claimant = Claimant {
+        address: connection.peer.ip(),
+        user: connect.user.as_deref(),
+        password: connect.password.as_deref(),
+        client_id: &connect.client_id,
     };
-    let login = match attempt {
-        Attempt::Accepted(login) => return Ok(login),
-        Attempt::Busy => return Err(Refusal::Busy),
-        Attempt::Refused => None,
-        Attempt::Person(check) => {
-            if !pay_for_check(worker, address, now_ms) {
-                return Err(Refusal::RateExceeded);
-            }
-            let checking = tokio::task::spawn_blocking(move || check.verify());
-            checking.await.map_err(|_| Refusal::Unavailable)?
-        }
-    };
-    if let Some(login) = login {
-        self::throttle(worker).forgive_one(address, now_ms);
-        return Ok(login);
+    match look(&worker.shared, &claimant)? {
+        Looked::In(login) => Ok(login),
+        Looked::Slow(check) => verify(&worker.shared, &claimant, check).await,
     }
-    let user = user.unwrap_or_default();
-    let cause = shared.registry.refusal_cause(user, &connect.client_id);
+}
+
+/// Who proves who it is always comes in: somebody who guesses passwords behind the same address shuts nobody out.
+pub(crate) fn look(shared: &Shared, claimant: &Claimant<'_>) -> Result<Looked, Refusal> {
+    let Claimant { address, user, password, client_id } = *claimant;
+    let now_ms = shared.clock.now_ms();
+    let attempt = match password {
+        None if shared.config.anonymous => shared.registry.authenticate_anonymous(address, user, client_id),
+        password => {
+            let password = password.unwrap_or_default();
+            shared.registry.authenticate(user.unwrap_or_default(), password, client_id, now_ms)
+        }
+    };
+    match attempt {
+        Attempt::Accepted(login) => Ok(Looked::In(login)),
+        Attempt::Busy => Err(Refusal::Busy),
+        Attempt::Refused => Err(fail(shared, claimant)),
+        Attempt::Person(check) if pay_for_check(shared, address, now_ms) => Ok(Looked::Slow(check)),
+        Attempt::Person(_) => Err(Refusal::RateExceeded),
+    }
+}
+
+/// Checks a person's password on another thread.
+pub(crate) async fn verify(
+    shared: &Shared,
+    claimant: &Claimant<'_>,
+    check: PersonCheck,
+) -> Result<Login, Refusal> {
+    let checking = tokio::task::spawn_blocking(move || check.verify());
+    let Some(login) = checking.await.map_err(|_| Refusal::Unavailable)? else {
+        return Err(fail(shared, claimant));
+    };
+    throttle(shared).forgive_one(claimant.address, shared.clock.now_ms());
+    Ok(login)
+}
+
+/// Notes a wrong password for the owner and against the address.
+fn fail(shared: &Shared, claimant: &Claimant<'_>) -> Refusal {
+    let user = claimant.user.unwrap_or_default();
+    let cause = shared.registry.refusal_cause(user, claimant.client_id);
     shared.registry.note_refused(user, cause, shared.clock.wall_ms());
-    let may_go_on = throttle(worker).note_failure(address, now_ms);
-    Err(if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded })
+    let may_go_on = throttle(shared).note_failure(claimant.address, shared.clock.now_ms());
+    if may_go_on { Refusal::BadCredentials } else { Refusal::RateExceeded }
 }
 
 /// A check costs a core's time: it is paid for before, and given back to who was right.
-fn pay_for_check(worker: &Worker, address: IpAddr, now_ms: u64) -> bool {
-    let mut throttle = throttle(worker);
+fn pay_for_check(shared: &Shared, address: IpAddr, now_ms: u64) -> bool {
+    let mut throttle = throttle(shared);
     throttle.permits(address, now_ms) && {
         throttle.note_failure(address, now_ms);
         true
     }
 }
 
-fn throttle(worker: &Worker) -> MutexGuard<'_, Throttle> {
-    worker.shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+fn throttle(shared: &Shared) -> MutexGuard<'_, Throttle> {
+    shared.throttle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn claim(worker: &Worker, client_id: &str, login: &Login, place: Place) -> Result<Option<Place>, Refusal> {

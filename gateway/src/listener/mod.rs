@@ -10,6 +10,10 @@ mod counters;
 
 mod mqtt;
 
+pub mod coap;
+
+mod datagrams;
+
 mod connection;
 
 mod login;
@@ -22,4 +26,4 @@ mod downlink;
 
 pub use directory::Directory;
 pub use mqtt::Config;
-pub use worker::{Shared, Workers};
+pub use worker::{ListenError, Shared, Workers};

@@ -102,13 +102,7 @@ fn store(worker: &Worker, connection: &Rc<Connection>, publish: &Publish, stored
             worker.held.borrow_mut().push(Rc::clone(connection));
             return;
         }
-        Err(pipeline::Refusal::Denied(_)) => Err(Refusal::NotAuthorized),
-        Err(pipeline::Refusal::Reject(_)) => Err(Refusal::PayloadFormatInvalid),
-        Err(pipeline::Refusal::Unavailable(Unavailable::TooLarge)) => Err(Refusal::BeyondLimit),
-        Err(pipeline::Refusal::Unavailable(Unavailable::Full | Unavailable::RejectsFull)) => {
-            Err(Refusal::QuotaExceeded)
-        }
-        Err(pipeline::Refusal::Unavailable(_)) => Err(Refusal::Unavailable),
+        Err(refusal) => Err(refusal.told()),
     };
     connection.session.borrow_mut().handle_stored(publish.receipt, answer);
 }

@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     Config,
+    coap::{self, Coap},
     connection::Connection,
     counters::Counters,
     directory::{Directory, Place},
@@ -59,6 +60,10 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// What the listeners had to do about their clients.
     pub counters: Counters,
+    /// Where CoAP is listened for, if it is.
+    pub coap: Option<coap::Config>,
+    /// What the CoAP sockets did.
+    pub coap_counters: coap::Counters,
     /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
     changed: Vec<Arc<Notify>>,
 }
@@ -76,8 +81,17 @@ impl Shared {
             clock,
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
+            coap: None,
+            coap_counters: coap::Counters::default(),
             changed: (0..workers).map(|_| Arc::default()).collect(),
         }
+    }
+}
+
+impl Shared {
+    /// Workers among which the limits of the whole gateway are shared out.
+    pub(crate) fn worker_count(&self) -> usize {
+        self.changed.len()
     }
 }
 
@@ -89,20 +103,44 @@ pub(crate) enum Request {
     Drain,
 }
 
-/// The threads that own the MQTT connections.
+/// The threads that own the MQTT connections and the CoAP sockets.
 pub struct Workers {
     address: SocketAddr,
+    coap_address: Option<SocketAddr>,
     threads: Vec<thread::JoinHandle<io::Result<()>>>,
     inboxes: Vec<mpsc::Sender<Request>>,
 }
 
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address}: {source}; choose another port in [{section}], or stop what uses this one"
+)]
+pub struct ListenError {
+    section: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
 impl Workers {
-    /// Binds `config.listen` once for each thread and starts them.
+    /// Binds the addresses once for each thread and starts them.
     ///
     /// # Errors
-    /// The address cannot be bound.
-    pub fn start(shared: &Arc<Shared>) -> io::Result<Self> {
-        let count = shared.changed.len();
+    /// An address cannot be bound.
+    pub fn start(shared: &Arc<Shared>) -> Result<Self, ListenError> {
+        let cannot = |section, address| move |source| ListenError { section, address, source };
+        let (coap_address, coap_sockets) = match &shared.coap {
+            Some(config) => {
+                coap::bind(config, shared.worker_count()).map_err(cannot("coap", config.listen))?
+            }
+            None => (None, Vec::new()),
+        };
+        let started = Self::start_mqtt(shared, coap_sockets).map_err(cannot("mqtt", shared.config.listen))?;
+        Ok(Self { coap_address, ..started })
+    }
+
+    fn start_mqtt(shared: &Arc<Shared>, coap_sockets: Vec<std::net::UdpSocket>) -> io::Result<Self> {
+        let count = shared.worker_count();
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX_MAX)).unzip();
         let mut address = shared.config.listen;
         mqtt::check_free(address)?;
@@ -113,15 +151,23 @@ impl Workers {
             address = socket.local_addr()?;
             sockets.push(socket);
         }
+        let coap_sockets = coap_sockets.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let mut threads = Vec::new();
-        for (index, (socket, inbox)) in sockets.into_iter().zip(receivers).enumerate() {
+        let sockets = sockets.into_iter().zip(coap_sockets);
+        for (index, (sockets, inbox)) in sockets.zip(receivers).enumerate() {
             let (shared, peers) = (Arc::clone(shared), inboxes.clone());
-            let run = move || Worker::run(index, shared, peers, socket, inbox);
+            let run = move || Worker::run(index, shared, peers, sockets, inbox);
             threads.push(thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
         }
         let changed: Vec<_> = shared.changed.iter().map(Arc::clone).collect();
         shared.registry.on_change(Box::new(move || changed.iter().for_each(|changed| changed.notify_one())));
-        Ok(Self { address, threads, inboxes })
+        Ok(Self { address, coap_address: None, threads, inboxes })
+    }
+
+    /// Where they listen for CoAP, if they do.
+    #[must_use]
+    pub fn coap_address(&self) -> Option<SocketAddr> {
+        self.coap_address
     }
 
     /// Where they listen.
@@ -170,6 +216,7 @@ pub(crate) struct Worker {
     /// Who waits for which offset, by lane, in order: one entry a connection and read, not one a publish.
     unsettled: [RefCell<Waiting>; 2],
     next_connection: Cell<u64>,
+    coap: RefCell<Option<Rc<Coap>>>,
     /// Something was appended in this turn.
     appended: Notify,
     /// Connections that have not logged in.
@@ -181,7 +228,7 @@ impl Worker {
         index: usize,
         shared: Arc<Shared>,
         peers: Vec<mpsc::Sender<Request>>,
-        socket: std::net::TcpListener,
+        (socket, coap_socket): (std::net::TcpListener, Option<std::net::UdpSocket>),
         inbox: mpsc::Receiver<Request>,
     ) -> io::Result<()> {
         let worker = Rc::new(Self {
@@ -196,6 +243,7 @@ impl Worker {
             write_buffer: RefCell::default(),
             unsettled: Default::default(),
             next_connection: Cell::new(1),
+            coap: RefCell::default(),
             appended: Notify::new(),
             unauthenticated: Cell::new(0),
         });
@@ -205,6 +253,10 @@ impl Worker {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
             let mut duties = JoinSet::new();
+            if let Some(coap) = Coap::start(coap_socket, &worker.shared)? {
+                duties.spawn_local(Rc::clone(&coap).serve(Rc::clone(&worker)));
+                *worker.coap.borrow_mut() = Some(coap);
+            }
             duties.spawn_local(Rc::clone(&worker).follow_commits());
             duties.spawn_local(Rc::clone(&worker).follow_turns());
             duties.spawn_local(Rc::clone(&worker).follow_deadlines());
@@ -262,10 +314,17 @@ impl Worker {
             }
         }
         drop(buffer);
+        if let Some(coap) = self.coap() {
+            coap.settle(self, durable);
+        }
         for connection in self.held.take() {
             connection.session.borrow_mut().handle_durable(durable);
             connection.wake();
         }
+    }
+
+    fn coap(&self) -> Option<Rc<Coap>> {
+        self.coap.borrow().clone()
     }
 
     /// Something was appended that nobody waits for.
@@ -293,6 +352,9 @@ impl Worker {
         loop {
             tick.tick().await;
             let now_ms = self.shared.clock.now_ms();
+            if let Some(coap) = self.coap() {
+                coap.tick(&self);
+            }
             for connection in self.all() {
                 if connection.session.borrow().is_closed() && connection.has_unsent() {
                     // It may take its last words a while longer, not for ever.
@@ -364,11 +426,16 @@ impl Worker {
             self.flush(&connection);
             connection.wake();
         }
+        let coap = self.coap();
+        if let Some(coap) = &coap {
+            coap.stop(self);
+        }
         // A spool that has failed never settles what a connection waits for.
         let has_failed = || self.shared.pipeline.spool().watermark().failure().is_some();
         loop {
             let is_over = self.shared.clock.now_ms() >= until_ms || has_failed();
-            if is_over || self.connections.borrow().is_empty() {
+            let is_settled = coap.as_ref().is_none_or(|coap| coap.is_settled());
+            if is_over || (is_settled && self.connections.borrow().is_empty()) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -114,6 +114,12 @@ impl Routes {
         Some((index, self.routes.get(index)?, Captures::default()))
     }
 
+    /// Whether a route fits `topic`.
+    #[must_use]
+    pub fn has(&self, topic: &str) -> bool {
+        self.find(topic).is_some()
+    }
+
     /// Whether there is no route, so that nobody need look for one.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,3 +1,8 @@
 //! One device's protocol state: bytes in, uplinks out, acknowledgements when durable. No I/O, no clock.
 
+mod refusal;
+
+pub mod coap;
 pub mod mqtt;
+
+pub use refusal::Refusal;

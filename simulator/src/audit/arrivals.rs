@@ -9,7 +9,7 @@ use super::{
     tail::Tail,
     verdict::{Examples, Sums},
 };
-use crate::{ranges::Ranges, value};
+use crate::{profile::Values, ranges::Ranges};
 
 /// Ids that are not `device/boot/sequence` and are remembered, so that a duplicate can be compared with them. A
 /// duplicate of one beyond counts as unlike.
@@ -30,6 +30,7 @@ pub(super) struct Arrivals {
 /// What arrived of one device.
 #[derive(Debug, Default)]
 struct Arrived {
+    values: Values,
     numbers: Ranges,
     highest: u64,
 }
@@ -47,13 +48,23 @@ pub(super) struct Faults {
     pub(super) unaudited: u64,
 }
 
+impl Arrived {
+    fn new(ledger: &Ledger, device: &str) -> Self {
+        Self { values: ledger.values.get(device).copied().unwrap_or_default(), ..Self::default() }
+    }
+}
+
 impl Arrivals {
     pub(super) fn new(ledger: &Ledger, compare_values: bool) -> Self {
         Self {
             seed: ledger.seed,
             boot: ledger.boot,
             compare_values,
-            devices: ledger.devices.keys().map(|name| (name.as_str().into(), Arrived::default())).collect(),
+            devices: ledger
+                .devices
+                .keys()
+                .map(|name| (name.as_str().into(), Arrived::new(ledger, name)))
+                .collect(),
             odd_uids: HashMap::new(),
             faults: Faults::default(),
             examples: Examples::default(),
@@ -88,6 +99,7 @@ impl Arrivals {
         let first = arrived.numbers.insert(line.sequence);
         let highest = arrived.highest;
         arrived.highest = highest.max(line.sequence);
+        let sent = arrived.values.celsius(self.seed, &line.device, line.sequence);
         match first {
             Ok(true) if line.sequence < highest => {
                 self.faults.out_of_order += 1;
@@ -101,9 +113,9 @@ impl Arrivals {
             self.faults.duplicated_unlike += 1;
             self.examples.add("came again under another id", || format!("{} as {:?}", name(), line.uid));
         }
-        if self.compare_values && !is_as_sent(self.seed, line) {
+        if self.compare_values && !line.celsius.is_some_and(|celsius| (celsius - sent).abs() < 1e-6) {
             self.faults.altered += 1;
-            let (sent, found) = (value::celsius(self.seed, &line.device, line.sequence), line.celsius);
+            let found = line.celsius;
             self.examples.add("altered", || format!("{} says {found:?}, sent was {sent}", name()));
         }
     }
@@ -183,9 +195,4 @@ fn is_plain_uid(uid: &str, line: &Numbered<'_>) -> bool {
     numbers.is_some_and(|(boot, sequence)| {
         boot.parse() == Ok(line.boot) && sequence.parse() == Ok(line.sequence)
     })
-}
-
-fn is_as_sent(seed: u64, line: &Numbered<'_>) -> bool {
-    let sent = value::celsius(seed, &line.device, line.sequence);
-    line.celsius.is_some_and(|celsius| (celsius - sent).abs() < 1e-6)
 }

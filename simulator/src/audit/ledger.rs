@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ranges::Ranges};
+use crate::{Error, profile::Values, ranges::Ranges};
 
 /// What a run was acknowledged: all that a later audit needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Ledger {
     pub unaudited: u64,
     /// Acknowledged numbers of each device. Devices without any are in it too.
     pub devices: BTreeMap<String, Ranges>,
+    /// What each device measured, where it was not [`Values::Waves`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Values>,
 }
 
 impl Ledger {

@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, fs};
 
 use super::*;
-use crate::{ranges::Ranges, value::celsius};
+use crate::{profile::Values, ranges::Ranges};
 
 const SEED: u64 = 9;
 const BOOT: u32 = 7;
@@ -16,13 +16,13 @@ impl Output {
     /// Devices `a` and `b`, each with readings 1 to 3 acknowledged.
     fn new() -> Self {
         let devices = ["a", "b"].map(|name| (name.to_owned(), (1..=3).collect()));
-        let ledger = Ledger { seed: SEED, boot: BOOT, unaudited: 0, devices: devices.into() };
+        let ledger = Ledger { seed: SEED, boot: BOOT, devices: devices.into(), ..Ledger::default() };
         Self { dir: tempfile::tempdir().unwrap(), ledger, text: String::new() }
     }
 
     fn reading(&mut self, device: &str, sequence: u64) -> &mut Self {
         let uid = format!("{device}/{BOOT}/{sequence}");
-        self.line(device, &uid, BOOT, sequence, celsius(SEED, device, sequence))
+        self.line(device, &uid, BOOT, sequence, Values::Waves.celsius(SEED, device, sequence))
     }
 
     fn line(&mut self, device: &str, uid: &str, boot: u32, seq: u64, celsius: f64) -> &mut Self {
@@ -104,7 +104,7 @@ fn an_equal_duplicate_is_counted_and_passes() {
 
 #[test]
 fn a_duplicate_under_another_id_fails() {
-    let value = celsius(SEED, "a", 2);
+    let value = Values::Waves.celsius(SEED, "a", 2);
     let verdict = Output::new().all().line("a", "a/g1/t5", BOOT, 2, value).verdict();
     assert!(!verdict.pass);
     assert_eq!((verdict.duplicated, verdict.duplicated_unlike), (1, 1));
@@ -112,7 +112,7 @@ fn a_duplicate_under_another_id_fails() {
 
 #[test]
 fn an_odd_id_is_compared_with_the_odd_id_before() {
-    let value = celsius(SEED, "a", 4);
+    let value = Values::Waves.celsius(SEED, "a", 4);
     let mut output = Output::new();
     output.all().line("a", "odd", BOOT, 4, value).line("a", "odd", BOOT, 4, value);
     assert!(output.verdict().pass);
@@ -276,4 +276,22 @@ fn a_saved_ledger_reads_back() {
     assert_eq!(Ledger::load(&path).unwrap(), output.ledger);
     fs::write(&path, "{}").unwrap();
     assert!(Ledger::load(&path).unwrap_err().to_string().contains("--state"));
+}
+
+#[test]
+fn each_device_is_compared_with_what_it_measures() {
+    let mut output = Output::new();
+    let spikes = Values::Spikes { every: 2, readings: 1, peak_celsius: 40 };
+    output.ledger.values.insert("b".to_owned(), spikes);
+    output.all();
+    let verdict = output.verdict();
+    assert!(!verdict.pass && verdict.altered > 0, "the waves of b are none of its values: {verdict}");
+    let mut output = Output::new();
+    output.ledger.values.insert("b".to_owned(), spikes);
+    for sequence in 1..=3 {
+        output.reading("a", sequence);
+        let celsius = spikes.celsius(SEED, "b", sequence);
+        output.line("b", &format!("b/{BOOT}/{sequence}"), BOOT, sequence, celsius);
+    }
+    assert!(output.verdict().pass);
 }

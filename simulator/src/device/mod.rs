@@ -1,6 +1,10 @@
 //! What a virtual device owes, sends and has settled.
 
+mod schedule;
+
 use std::collections::VecDeque;
+
+pub use schedule::Schedule;
 
 use crate::ranges::Ranges;
 
@@ -10,8 +14,8 @@ pub type Micros = u64;
 /// What a virtual device is told once.
 #[derive(Clone, Copy, Debug)]
 pub struct DevicePlan {
-    /// Time between two readings; 0: as fast as acknowledgements come.
-    pub interval_us: Micros,
+    /// When readings are due.
+    pub schedule: Schedule,
     /// From the moment the device is first connected to its first reading.
     pub phase_us: Micros,
     /// Readings planned at or after this time are not planned.
@@ -142,7 +146,7 @@ impl Device {
     }
 
     fn take_next(&mut self, now_us: Micros) -> Option<Entry> {
-        let closed_loop = self.plan.interval_us == 0;
+        let closed_loop = self.plan.schedule.interval_us == 0;
         if closed_loop && self.next > self.planned && self.first_us? <= now_us && now_us < self.plan.end_us {
             self.planned = self.next;
         }
@@ -238,7 +242,7 @@ impl Device {
             Some(_) if !self.in_flight.is_empty() => None,
             Some(until_us) => Some(until_us),
             None => {
-                let due_us = match self.plan.interval_us {
+                let due_us = match self.plan.schedule.interval_us {
                     0 => self.first_us?,
                     _ => self.planned_us(self.planned.saturating_add(1))?,
                 };
@@ -287,16 +291,18 @@ impl Device {
     }
 
     fn planned_us(&self, sequence: u64) -> Option<Micros> {
-        let steps = sequence.saturating_sub(1).saturating_mul(self.plan.interval_us);
-        self.first_us.map(|first_us| first_us.saturating_add(steps))
+        let after_us = self.plan.schedule.due_us(sequence.saturating_sub(1));
+        self.first_us.map(|first_us| first_us.saturating_add(after_us))
     }
 
     /// Plans all that is due, and skips what the backlog has no room for.
     pub fn plan_until(&mut self, now_us: Micros) {
         let until_us = now_us.min(self.plan.end_us.saturating_sub(1));
         let Some(first_us) = self.first_us.filter(|first_us| *first_us <= until_us) else { return };
-        let Some(steps) = (until_us - first_us).checked_div(self.plan.interval_us) else { return };
-        self.planned = self.planned.max(steps.saturating_add(1));
+        if self.plan.schedule.interval_us == 0 {
+            return;
+        }
+        self.planned = self.planned.max(self.plan.schedule.due_by(until_us - first_us));
         let backlog = self.planned.saturating_add(1).saturating_sub(self.next);
         let surplus = backlog.saturating_sub(self.plan.backlog_max);
         self.next = self.next.saturating_add(surplus);

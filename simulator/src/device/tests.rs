@@ -1,7 +1,7 @@
 use super::*;
 
 const PLAN: DevicePlan = DevicePlan {
-    interval_us: 100,
+    schedule: Schedule::periodic(100),
     phase_us: 10,
     end_us: 10_000,
     inflight_max: 1,
@@ -150,7 +150,8 @@ fn the_end_stops_planning_and_what_is_owed_is_still_sent() {
 
 #[test]
 fn without_an_interval_the_next_reading_follows_the_acknowledgement() {
-    let mut device = connected(DevicePlan { interval_us: 0, phase_us: 0, inflight_max: 2, ..PLAN });
+    let mut device =
+        connected(DevicePlan { schedule: Schedule::periodic(0), phase_us: 0, inflight_max: 2, ..PLAN });
     assert_eq!(send_all(&mut device, 1, 50), [1, 2]);
     assert_eq!(device.handle_acknowledged(1, 75).unwrap().latency_us, 25);
     assert_eq!(device.poll_send(75), Some(Sending { sequence: 3, planned_us: 75 }));
@@ -165,4 +166,16 @@ fn at_qos_0_a_reading_is_settled_when_written_and_never_acknowledged() {
     assert_eq!(device.handle_written(0, 20).unwrap().sequence, 1);
     assert_eq!(device.unsettled(), 0);
     assert!(device.into_acknowledged().is_empty());
+}
+
+#[test]
+fn a_burst_is_planned_and_sent_reading_by_reading() {
+    let timing = crate::profile::Timing::Bursts { readings: 3, gap_us: 5 };
+    let schedule = Schedule { timing, ..Schedule::periodic(100) };
+    let mut device = connected(DevicePlan { schedule, phase_us: 0, inflight_max: 9, ..PLAN });
+    assert_eq!(send_all(&mut device, 1, 4), [1]);
+    assert_eq!(device.poll_timeout(), Some(5));
+    assert_eq!(send_all(&mut device, 2, 299), [2, 3]);
+    assert_eq!(device.poll_timeout(), Some(300));
+    assert_eq!(send_all(&mut device, 4, 310), [4, 5, 6]);
 }

@@ -14,7 +14,7 @@ pub(crate) use target::Deal;
 pub use target::{Protocol, TARGETS_MAX, Target, WEIGHT_MAX};
 pub(crate) use template::Words;
 
-use crate::{Error, Qos, Version, coap, payload::PAYLOAD_BYTES_MAX};
+use crate::{Error, Profile, Qos, Version, coap, payload::PAYLOAD_BYTES_MAX};
 
 /// Devices of the largest fleet.
 pub const DEVICES_MAX: u32 = 100_000;
@@ -50,6 +50,8 @@ pub struct Plan {
     pub topic: String,
     /// Time between two readings of a device. Zero: the next one as soon as there is room in the window.
     pub interval: Duration,
+    /// When within the interval they come, and what they say. Every two seconds between 20 and 40 °C by default.
+    pub profile: Profile,
     /// For how long each device plans readings. `None`: until stopped.
     pub duration: Option<Duration>,
     /// From what values, phases and back-off are made.
@@ -135,6 +137,7 @@ impl Plan {
             client_id: None,
             topic: "telemetry".into(),
             interval: Duration::from_secs(2),
+            profile: Profile::default(),
             duration: None,
             seed: 1,
             boot: boot_now(),
@@ -231,6 +234,9 @@ impl Plan {
         }
         if self.backlog == 0 || self.backlog > BACKLOG_MAX {
             return say(format!("--backlog {}: a device can keep 1 to {BACKLOG_MAX} readings", self.backlog));
+        }
+        if let Err(why) = self.profile.check(self.interval) {
+            return say(format!("--profile {}: {why}", self.profile));
         }
         if self.connect_rate == 0 {
             return say("--connect-rate 0: nobody would ever connect; give at least 1 a second".into());

@@ -48,6 +48,8 @@ fn every_limit_is_told_with_what_to_do() {
     let many = vec!["h".parse().unwrap(); TARGETS_MAX + 1];
     assert!(refused(Plan { targets: many, ..plan(1) }).contains("--target: 1 to 16"));
     assert!(refused(Plan { targets: Vec::new(), ..plan(1) }).contains("--target: 1 to 16"));
+    let burst = Plan { profile: "bursts:gap=3s".parse().unwrap(), ..plan(1) };
+    assert!(refused(burst).contains("--profile bursts:readings=10,gap=3s: the gap"));
     let coap = |plan: Plan| refused(Plan { targets: vec!["coap://h".parse().unwrap()], ..plan });
     assert!(coap(Plan { payload_bytes: coap::PAYLOAD_BYTES_MAX + 1, ..plan(1) }).contains("-s 1025: CoAP"));
     assert!(coap(Plan { topic: "x".repeat(256), ..plan(1) }).contains("CoAP takes at most 248 bytes"));

@@ -2,10 +2,11 @@
 
 use bytestring::ByteString;
 
+use super::Refusal;
 use super::codec::{ConnectPacket, EnhancedAuth, Packet, WillPacket};
 use super::encode::{self, Welcome};
 use super::limits::Limits;
-use super::reason::{Reason, Refusal, Violation};
+use super::reason::{Reason, Violation};
 use super::strict::{self, Head, kind};
 use super::topic;
 use super::uplink::{Accepted, Connect, Publish, QoS, Receipt, Uplink, Version};

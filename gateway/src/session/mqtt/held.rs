@@ -2,7 +2,8 @@
 
 use bytestring::ByteString;
 
-use super::reason::{Reason, Refusal, Violation};
+use super::Refusal;
+use super::reason::{Reason, Violation};
 use super::uplink::{Publish, Uplink, Version};
 use super::{Millis, Session, State};
 

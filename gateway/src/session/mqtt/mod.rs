@@ -43,10 +43,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use bytestring::ByteString;
 
+pub use super::Refusal;
 pub use downlink::{Downlink, Slow};
 pub use index::{IndexError, IndexLimits, Match, SubscriberId, SubscriptionIndex};
 pub use limits::Limits;
-pub use reason::{End, EndBy, Reason, Refusal};
+pub use reason::{End, EndBy, Reason};
 pub use uplink::{
     Accepted, Connect, Filter, Properties, Publish, QoS, Receipt, Refused, Subscribe, SubscribeOptions,
     Unsubscribe, Uplink, Version,

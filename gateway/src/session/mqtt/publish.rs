@@ -2,9 +2,10 @@
 
 use bytestring::ByteString;
 
+use super::Refusal;
 use super::codec::PublishPacket;
 use super::limits::Limits;
-use super::reason::{Reason, Refusal, Violation};
+use super::reason::{Reason, Violation};
 use super::topic::{self, TopicFault};
 use super::uplink::{Properties, Publish, QoS, Receipt, Refused, Uplink, Version};
 use super::{Durable, Position, Session, State};

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::session::Refusal;
+
 /// Why something was answered or ended as it was: the reason codes of MQTT 5 (OASIS MQTT 5, 2.4) that the gateway uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -98,54 +100,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why the gateway says no to a login, a publish or a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// A wrong user name or password.
-    #[error("wrong user name or password")]
-    BadCredentials,
-    /// Not allowed for this login.
-    #[error("not authorised")]
-    NotAuthorized,
-    /// The client id is used by another login or is not acceptable.
-    #[error("client id not acceptable")]
-    ClientIdInvalid,
-    /// Shut out by the owner or by the throttle.
-    #[error("banned")]
-    Banned,
-    /// Logins come too fast.
-    #[error("too many logins")]
-    RateExceeded,
-    /// Passing: the gateway cannot serve.
-    #[error("gateway unavailable")]
-    Unavailable,
-    /// Passing: the gateway has too much to do.
-    #[error("gateway busy")]
-    Busy,
-    /// Passing: no room on disk, or a limit on what this client may have.
-    #[error("no room")]
-    QuotaExceeded,
-    /// For ever: the topic cannot be published to.
-    #[error("topic not acceptable")]
-    TopicInvalid,
-    /// For ever: the filter cannot be subscribed to.
-    #[error("filter not acceptable")]
-    FilterInvalid,
-    /// For ever: the payload cannot be read as its route demands.
-    #[error("payload not acceptable")]
-    PayloadFormatInvalid,
-    /// For ever: beyond a limit of the gateway.
-    #[error("beyond a limit of the gateway")]
-    BeyondLimit,
-}
-
 impl Refusal {
-    /// Whether the same publish may succeed later: the gateway's fault and not the device's.
-    #[must_use]
-    pub const fn is_passing(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Busy | Self::QuotaExceeded | Self::RateExceeded)
-    }
-
     /// The reason a CONNACK gives.
     #[must_use]
     pub const fn connect_reason(self) -> Reason {
@@ -158,7 +113,7 @@ impl Refusal {
             Self::Unavailable => Reason::ServerUnavailable,
             Self::Busy => Reason::ServerBusy,
             Self::QuotaExceeded => Reason::QuotaExceeded,
-            Self::TopicInvalid => Reason::TopicInvalid,
+            Self::TopicInvalid | Self::PathUnknown => Reason::TopicInvalid,
             Self::PayloadFormatInvalid => Reason::PayloadFormatInvalid,
             Self::FilterInvalid | Self::BeyondLimit => Reason::ImplementationSpecific,
         }
@@ -172,7 +127,7 @@ impl Refusal {
             Self::RateExceeded | Self::Unavailable | Self::Busy | Self::QuotaExceeded => {
                 Reason::QuotaExceeded
             }
-            Self::TopicInvalid => Reason::TopicInvalid,
+            Self::TopicInvalid | Self::PathUnknown => Reason::TopicInvalid,
             Self::PayloadFormatInvalid => Reason::PayloadFormatInvalid,
             Self::ClientIdInvalid | Self::FilterInvalid | Self::BeyondLimit => Reason::ImplementationSpecific,
         }
@@ -186,7 +141,7 @@ impl Refusal {
             Self::RateExceeded | Self::Unavailable | Self::Busy | Self::QuotaExceeded => {
                 Reason::QuotaExceeded
             }
-            Self::TopicInvalid | Self::FilterInvalid => Reason::FilterInvalid,
+            Self::TopicInvalid | Self::PathUnknown | Self::FilterInvalid => Reason::FilterInvalid,
             Self::ClientIdInvalid | Self::PayloadFormatInvalid | Self::BeyondLimit => {
                 Reason::ImplementationSpecific
             }

@@ -2,8 +2,9 @@
 
 use bytestring::ByteString;
 
+use super::Refusal;
 use super::encode;
-use super::reason::{Reason, Refusal, Violation};
+use super::reason::{Reason, Violation};
 use super::topic;
 use super::uplink::{Filter, QoS, Receipt, Subscribe, Unsubscribe, Uplink, Version};
 use super::{Session, Waiting};

@@ -1,7 +1,8 @@
 //! The rules for topics and filters (MQTT 5, 4.7). All of them look at bytes: nothing is cut at a character.
 
+use super::Refusal;
 use super::limits::Limits;
-use super::reason::{Reason, Refusal, Violation};
+use super::reason::{Reason, Violation};
 
 /// What is wrong with a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
