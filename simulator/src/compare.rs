@@ -11,10 +11,10 @@ use clap::Args;
 use tokio::sync::Notify;
 
 use crate::{
-    args, interrupt, runtime, say,
+    args,
     screen::Screen,
     simulator::{
-        Plan,
+        Error, Plan,
         baseline::{self, Comparison, Experiment, Mosquitto},
     },
 };
@@ -54,7 +54,7 @@ pub(crate) struct BaselineArgs {
 }
 
 impl BaselineArgs {
-    fn experiment(&self, load: Plan) -> Experiment {
+    pub(crate) fn experiment(&self, load: Plan) -> Experiment {
         let duration = load.duration.unwrap_or(DURATION);
         Experiment {
             load,
@@ -67,30 +67,13 @@ impl BaselineArgs {
     }
 }
 
-/// Runs the arms one after another and shows both verdicts. Ctrl-C ends all that was started, without a report.
-pub(crate) fn compare(run: &args::Run) -> anyhow::Result<u8> {
-    let experiment = run.baseline.experiment(run.plan()?);
-    let wish = Arc::new(Notify::new());
-    let outcome = runtime(run.threads)?.block_on(async {
-        tokio::select! {
-            // Heard before the first program is started.
-            biased;
-            code = interrupt(&wish) => Ok(Err(code)),
-            comparison = play(&experiment, run.progress, &wish) => comparison.map(Ok),
-        }
-    });
-    let comparison = match outcome? {
-        Ok(comparison) => comparison,
-        Err(code) => return Ok(code),
-    };
-    say(&comparison)?;
-    if let Some(path) = run.report_path() {
-        comparison.save(&path)?;
-    }
-    Ok(comparison.exit_code())
-}
-
-async fn play(experiment: &Experiment, show: args::Show, wish: &Arc<Notify>) -> anyhow::Result<Comparison> {
+/// Runs the arms one after another, each with a screen of its own. `wish` is told when the user asks for the end by a
+/// key.
+pub(crate) async fn play(
+    experiment: &Experiment,
+    show: args::Show,
+    wish: &Arc<Notify>,
+) -> Result<Comparison, Error> {
     let mut shown: Option<(String, Screen)> = None;
     let comparison = baseline::compare(experiment, |name, progress| {
         if !matches!(&shown, Some((before, _)) if before == name) {
@@ -106,5 +89,5 @@ async fn play(experiment: &Experiment, show: args::Show, wish: &Arc<Notify>) -> 
             screen.show(progress);
         }
     });
-    Ok(comparison.await?)
+    comparison.await
 }

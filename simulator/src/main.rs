@@ -29,7 +29,7 @@ use tokio::{
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(run) if !run.baseline.baseline.is_empty() => compare::compare(&run),
+        Command::Run(run) if !run.baseline.baseline.is_empty() => compare(&run),
         Command::Run(run) => simulate(&run),
         Command::Audit(audit) => look_again(&audit),
     };
@@ -61,6 +61,29 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
         report.ledger.save(&path)?;
     }
     Ok(report.exit_code())
+}
+
+/// Runs the arms of `--baseline` and shows both verdicts. Ctrl-C ends all that was started, without a report.
+fn compare(run: &args::Run) -> anyhow::Result<u8> {
+    let experiment = run.baseline.experiment(run.plan()?);
+    let wish = Arc::new(Notify::new());
+    let outcome = runtime(run.threads)?.block_on(async {
+        tokio::select! {
+            // Heard before the first program is started.
+            biased;
+            code = interrupt(&wish) => Err(code),
+            comparison = compare::play(&experiment, run.progress, &wish) => Ok(comparison),
+        }
+    });
+    let comparison = match outcome {
+        Ok(comparison) => comparison?,
+        Err(code) => return Ok(code),
+    };
+    say(&comparison)?;
+    if let Some(path) = run.report_path() {
+        comparison.save(&path)?;
+    }
+    Ok(comparison.exit_code())
 }
 
 fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {

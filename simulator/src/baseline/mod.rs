@@ -6,11 +6,11 @@
 
 mod arm;
 mod collector;
+mod gateway;
 mod mosquitto;
 mod process;
 mod report;
 mod schedule;
-mod tidegate;
 mod uplink;
 
 use std::{path::PathBuf, time::Duration};
@@ -61,14 +61,14 @@ pub async fn compare(
     let load = Plan { duration: Some(experiment.duration), ..experiment.load.clone() };
     let faults = schedule(experiment.duration, experiment.kills, experiment.outage);
     // What is missing is told before anything runs.
-    let gateway = tidegate::program(experiment.gateway.as_deref())?;
+    let gateway = gateway::program(experiment.gateway.as_deref())?;
     let bridge = mosquitto::program()?;
     let mut arms = Vec::new();
     for baseline in [None].into_iter().chain(experiment.baselines.iter().copied().map(Some)) {
         let folder = TempDir::with_prefix("tidegate-baseline-");
         let folder = folder.map_err(|error| Error::Baseline(format!("cannot make a folder: {error}")))?;
         let arm = match baseline {
-            None => tidegate::start(&gateway, folder.path(), &load).await?,
+            None => gateway::start(&gateway, folder.path(), &load).await?,
             Some(how) => mosquitto::start(how, &bridge, folder.path(), &load).await?,
         };
         let name = arm.name;
