@@ -1,6 +1,9 @@
 use std::{path::PathBuf, time::Duration};
 
-use crate::simulator::{AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan};
+use crate::simulator::{
+    AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan,
+    scenario::{self, Beside},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::ArgPredicate};
 
 use crate::compare::{self, BaselineArgs};
@@ -16,6 +19,9 @@ Examples:
 
   A hundred sensors, of which 30 speak CoAP:
     simulator run --target mqtt://127.0.0.1:1883=70 --target coap://127.0.0.1:5683=30 --credentials creds.csv
+
+  Sensors of several kinds, as a file says:
+    simulator run --scenario simulator/scenarios/greenhouse.toml --credentials creds.csv --audit file:DIR/out
 
   As much as the server takes, 100 connections with 16 publishes on their way each:
     simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json
@@ -34,7 +40,7 @@ Exit codes:
   70  a fault of the simulator
   74  a file cannot be read or written
   77  the server refuses the logins
-  78  the credentials cannot be used
+  78  the credentials or the scenario cannot be used
   130 Ctrl-C a second time, or with --baseline once";
 
 /// Thousands of virtual sensors over MQTT and CoAP, and an audit of what arrived.
@@ -62,9 +68,17 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The server: mqtt://HOST:PORT or coap://HOST:PORT. Given again for a further one, and then the sensors are dealt
-    /// out in turn, or by weights: mqtt://HOST:PORT=70.
-    #[arg(long, value_name = "TARGET", default_value = "mqtt://127.0.0.1:1883")]
+    /// Sensors of several kinds, as a TOML file says. A --target beside it stands in for the file's of its protocol.
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "host", "port", "user", "password", "devices", "start_number", "interval", "profile", "duration", "topic",
+        "client_id", "qos", "size", "inflight", "connect_rate", "protocol_version", "keep_alive", "backlog",
+        "ack_timeout", "retransmit_wait", "settle",
+    ])]
+    scenario: Option<PathBuf>,
+
+    /// The server: mqtt://HOST:PORT or coap://HOST:PORT [default: mqtt://127.0.0.1:1883]. Given again for a further
+    /// one, and then the sensors are dealt out in turn, or by weights: mqtt://HOST:PORT=70.
+    #[arg(long, value_name = "TARGET")]
     target: Vec<Target>,
 
     /// The server's host, in place of the one in every --target.
@@ -110,9 +124,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
 
-    /// The same seed makes the same values.
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    /// The same seed makes the same values [default: 1].
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
 
     /// Boot of all readings [default: the second of the start].
     #[arg(long, value_name = "N")]
@@ -242,21 +256,36 @@ impl Run {
         self.state.clone()
     }
 
-    /// Reads the credentials.
+    /// Reads the scenario and the credentials.
     pub(crate) fn plan(&self) -> Result<Plan, Error> {
+        let plan = match &self.scenario {
+            Some(path) => scenario::read(path, &self.beside())?,
+            None => self.plan_alike()?,
+        };
+        let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
+        Ok(Plan { boot: self.boot.unwrap_or_else(plan::boot_now), audit, ..plan })
+    }
+
+    fn beside(&self) -> Beside {
+        Beside { targets: self.target.clone(), credentials: self.credentials.clone(), seed: self.seed }
+    }
+
+    /// All sensors are of one kind.
+    fn plan_alike(&self) -> Result<Plan, Error> {
         let credentials = self.credentials.as_deref().map(plan::read_credentials).transpose()?;
-        let usual = if self.baseline.baseline.is_empty() { 10 } else { compare::DEVICES };
+        let if_unsaid = if self.baseline.baseline.is_empty() { 10 } else { compare::DEVICES };
         let available =
-            credentials.as_ref().map_or(usual, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
-        let mut targets = self.target.clone();
+            credentials.as_ref().map_or(if_unsaid, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
+        let usual = Plan::new(Target::mqtt("127.0.0.1", 1883), self.devices.unwrap_or(available));
+        let mut targets = if self.target.is_empty() { usual.targets.clone() } else { self.target.clone() };
         for target in &mut targets {
             if let Some(host) = &self.host {
                 target.host.clone_from(host);
             }
             target.port = self.port.unwrap_or(target.port);
         }
-        let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
         Ok(Plan {
+            targets,
             version: self.protocol_version,
             qos: self.qos,
             first: self.start_number,
@@ -268,8 +297,7 @@ impl Run {
             interval: self.interval,
             profile: self.profile,
             duration: self.duration,
-            seed: self.seed,
-            boot: self.boot.unwrap_or_else(plan::boot_now),
+            seed: self.seed.unwrap_or(usual.seed),
             payload_bytes: self.size,
             inflight: self.inflight,
             connect_rate: self.connect_rate,
@@ -278,9 +306,7 @@ impl Run {
             acknowledge_max: self.ack_timeout,
             retransmit_wait: self.retransmit_wait,
             settle_max: self.settle,
-            audit,
-            targets,
-            ..Plan::new(Target::mqtt("127.0.0.1", 1883), self.devices.unwrap_or(available))
+            ..usual
         })
     }
 }

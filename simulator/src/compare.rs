@@ -35,7 +35,7 @@ pub(crate) struct BaselineArgs {
         value_name = "WHAT",
         conflicts_with_all = [
             "target", "host", "port", "credentials", "user", "password", "topic", "client_id", "start_number", "qos",
-            "audit", "state",
+            "audit", "state", "scenario",
         ]
     )]
     pub(crate) baseline: Vec<Mosquitto>,

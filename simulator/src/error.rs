@@ -3,6 +3,7 @@ use std::{io, path::PathBuf};
 use crate::{
     link::{Failure, Meaning},
     plan::{Protocol, Target},
+    scenario::Fault,
 };
 
 /// Why a run could not be done, in words that say what to do.
@@ -18,6 +19,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+    },
+    /// The scenario says what cannot be.
+    #[error("{}", faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect::<Vec<_>>().join("\n"))]
+    Scenario {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        faults: Vec<Fault>,
     },
     /// No device was let in for as long as the plan allows.
     #[error("cannot connect to {target}: {cause}. {advice}")]
@@ -73,7 +82,7 @@ impl Error {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Plan(_) => 2,
-            Self::Credentials { .. } => 78,
+            Self::Credentials { .. } | Self::Scenario { .. } => 78,
             Self::Unreachable { .. } | Self::Baseline(_) => 69,
             Self::LoginRefused { .. } => 77,
             Self::Audit { .. } | Self::File { .. } => 74,

@@ -6,6 +6,8 @@
 
 pub mod plan;
 
+pub mod scenario;
+
 pub mod profile;
 
 pub mod value;
@@ -32,6 +34,8 @@ mod sensor;
 
 mod part;
 
+mod launch;
+
 mod run;
 
 pub mod audit;
@@ -49,7 +53,7 @@ pub use error::Error;
 pub use latency::LatencyMs;
 pub use link::Qos;
 pub use mqtt::Version;
-pub use plan::{AuditPlan, Login, Plan, Protocol, Target};
+pub use plan::{AuditPlan, Group, Login, Plan, Protocol, Target};
 pub use profile::Profile;
 pub use progress::{Phase, Progress, TargetProgress};
 pub use report::{Report, TargetReport};

@@ -15,6 +15,7 @@ use std::{
 use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use screen::Screen;
 use simulator::{
     Error,
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
 
 fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
+    raise_file_limit();
     let runtime = runtime(run.threads)?;
     let wish = Arc::new(Notify::new());
     let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
@@ -66,6 +68,7 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
 /// Runs the arms of `--baseline` and shows both verdicts. Ctrl-C ends all that was started, without a report.
 fn compare(run: &args::Run) -> anyhow::Result<u8> {
     let experiment = run.baseline.experiment(run.plan()?);
+    raise_file_limit();
     let wish = Arc::new(Notify::new());
     let outcome = runtime(run.threads)?.block_on(async {
         tokio::select! {
@@ -84,6 +87,13 @@ fn compare(run: &args::Run) -> anyhow::Result<u8> {
         comparison.save(&path)?;
     }
     Ok(comparison.exit_code())
+}
+
+/// Each device has a socket. Where the limit stays, further devices fail and are counted.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _refused =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err();
 }
 
 fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Counts, LatencyMs, Target, count::Counters, latency::Latencies, progress::TargetProgress,
+    Counts, LatencyMs, Target, count::Counters, device::Micros, latency::Latencies, progress::TargetProgress,
     report::TargetReport,
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) target: Target,
     pub(crate) devices: u32,
     pub(crate) counters: Arc<Counters>,
+    /// When the first of them connects.
+    pub(crate) first_connect_us: Micros,
     rate: Rate,
 }
 
@@ -29,7 +31,14 @@ pub(crate) struct Rate(VecDeque<(Duration, u64)>);
 
 impl Part {
     pub(crate) fn new(target: Target) -> Self {
-        Self { target, devices: 0, counters: Arc::new(Counters::new()), rate: Rate::default() }
+        let counters = Arc::new(Counters::new());
+        Self { target, devices: 0, counters, first_connect_us: Micros::MAX, rate: Rate::default() }
+    }
+
+    /// One device more, which connects at this time.
+    pub(crate) fn take_device(&mut self, connect_us: Micros) {
+        self.devices = self.devices.saturating_add(1);
+        self.first_connect_us = self.first_connect_us.min(connect_us);
     }
 
     pub(crate) fn progress(&mut self, elapsed: Duration) -> TargetProgress {

@@ -1,7 +1,6 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,17 +14,14 @@ use crate::{
     Error, Plan, Qos, Report,
     audit::{self, Audit, Ledger, Verdict},
     clock::{Clock, micros},
-    device::{Device, DeviceCounts, DevicePlan, Micros, Schedule},
     latency::LatencyMs,
+    launch::launch,
     link::Failure,
     part::{self, Part, Rate, per_second},
-    payload::PayloadWriter,
-    plan::{AuditPlan, Deal, Identity, Protocol},
-    profile::Values,
+    plan::{AuditPlan, Group, Identity, Protocol},
     progress::{Phase, Progress},
     ranges::Ranges,
-    sensor::{Sensor, Shared, Stop},
-    value::{mix, name_hash},
+    sensor::Stop,
 };
 
 const PROGRESS_WAIT: Duration = Duration::from_millis(250);
@@ -47,8 +43,8 @@ pub async fn run(
     mut progress: impl FnMut(&Progress),
     stop: impl Future<Output = ()>,
 ) -> Result<Report, Error> {
-    let identities = plan.identities()?;
-    let mut fleet = Fleet::start(&plan, identities);
+    let groups = plan.clone().into_groups()?;
+    let mut fleet = Fleet::start(&plan, groups);
     let auditor = plan.audit.as_ref().map(|audit| follow(audit, &fleet.ledger, fleet.stop.subscribe()));
     fleet.live(&mut progress, stop).await?;
     let report = fleet.report();
@@ -70,6 +66,8 @@ struct Fleet<'a> {
     stop: watch::Sender<Stop>,
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
+    devices: u32,
+    qos: Qos,
     planned_duration: Option<Duration>,
     rate: Rate,
     /// Sendings, the first and all further ones.
@@ -81,35 +79,20 @@ struct Fleet<'a> {
 }
 
 impl<'a> Fleet<'a> {
-    fn start(plan: &'a Plan, identities: Vec<Identity>) -> Self {
+    fn start(plan: &'a Plan, groups: Vec<(Group, Vec<Identity>)>) -> Self {
         let clock = Clock::start();
-        let mut parts: Vec<_> = plan.targets.iter().cloned().map(Part::new).collect();
-        let shared: Vec<_> = parts.iter().map(|part| Arc::new(shared(plan, part, clock))).collect();
         let (stop, stopped) = watch::channel(Stop::Running);
-        let mut ledger = Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() };
-        let mut sensors = JoinSet::new();
-        let mut deal = Deal::new(&plan.targets);
-        let mut connect_us = 0;
-        for (index, identity) in (0_u64..).zip(identities) {
-            let place = deal.next();
-            let (Some(part), Some(shared)) = (parts.get_mut(place), shared.get(place)) else { continue };
-            part.devices += 1;
-            ledger.devices.insert(identity.device.to_string(), Ranges::default());
-            if plan.profile.values != Values::default() {
-                ledger.values.insert(identity.device.to_string(), plan.profile.values);
-            }
-            connect_us = index.saturating_mul(1_000_000) / u64::from(plan.connect_rate);
-            sensors.spawn(sensor(plan, shared, stopped.clone(), identity, connect_us).run());
-        }
-        let planned_duration = plan.duration.map(|duration| duration + Duration::from_micros(connect_us));
+        let launched = launch(plan, groups, clock, &stopped);
         Self {
             plan,
             clock,
-            parts,
+            planned_duration: launched.planned_duration(),
+            parts: launched.parts,
             stop,
-            sensors,
-            ledger,
-            planned_duration,
+            sensors: launched.sensors,
+            ledger: launched.ledger,
+            devices: launched.devices,
+            qos: launched.qos,
             rate: Rate::default(),
             send_rate: Rate::default(),
             recent: (0, None),
@@ -170,7 +153,7 @@ impl<'a> Fleet<'a> {
         }
         // CoAP has no connection: the server has its time from the first reading on.
         let waited_us = match part.target.protocol {
-            Protocol::Mqtt => self.clock.now_us(),
+            Protocol::Mqtt => self.clock.now_us().saturating_sub(part.first_connect_us),
             Protocol::Coap => self.clock.now_us().saturating_sub(counters.first_written_us()),
         };
         let late = at_end || waited_us >= micros(self.plan.first_connect_max);
@@ -195,7 +178,7 @@ impl<'a> Fleet<'a> {
             phase,
             elapsed,
             planned_duration: self.planned_duration,
-            devices: self.plan.devices,
+            devices: self.devices,
             connected: counts.connected,
             sent: counts.sent,
             sent_per_s: self.send_rate.look(elapsed, counts.sent.saturating_add(counts.resent)),
@@ -221,9 +204,9 @@ impl<'a> Fleet<'a> {
         let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
         let targets: Vec<_> = self.parts.iter().map(|part| part.report(self.ended)).collect();
         Report {
-            devices: self.plan.devices,
+            devices: self.devices,
             devices_accepted: counts.devices_accepted,
-            qos: u8::from(self.plan.qos == Qos::AtLeastOnce),
+            qos: u8::from(self.qos == Qos::AtLeastOnce),
             seed: self.plan.seed,
             boot: self.plan.boot,
             duration_s: self.ended.as_secs_f64(),
@@ -270,63 +253,6 @@ impl<'a> Fleet<'a> {
             progress(&self.progress(Phase::Auditing { missing }));
         }
         waiting.await.map_err(internal)?
-    }
-}
-
-fn shared(plan: &Plan, part: &Part, clock: Clock) -> Shared {
-    Shared {
-        target: part.target.clone(),
-        version: plan.version,
-        qos: plan.qos,
-        inflight: plan.inflight,
-        keep_alive: plan.keep_alive,
-        acknowledge_max: plan.acknowledge_max,
-        retransmit_wait: plan.retransmit_wait,
-        seed: plan.seed,
-        settle_max: plan.settle_max,
-        payload: PayloadWriter {
-            seed: plan.seed,
-            values: plan.profile.values,
-            boot: plan.boot,
-            bytes_min: plan.payload_bytes,
-        },
-        clock,
-        counters: Arc::clone(&part.counters),
-    }
-}
-
-fn sensor(
-    plan: &Plan,
-    shared: &Arc<Shared>,
-    stop: watch::Receiver<Stop>,
-    identity: Identity,
-    connect_us: Micros,
-) -> Sensor {
-    let random = mix(plan.seed ^ mix(name_hash(&identity.device)));
-    let schedule = Schedule { interval_us: micros(plan.interval), timing: plan.profile.timing, key: random };
-    let end_us = plan.duration.map_or(Micros::MAX, |duration| connect_us.saturating_add(micros(duration)));
-    let device = Device::new(DevicePlan {
-        schedule,
-        // Spread over the interval, so that a fleet does not speak all at once.
-        phase_us: random.checked_rem(schedule.period_us()).unwrap_or(0),
-        end_us,
-        inflight_max: usize::from(plan.inflight),
-        backlog_max: plan.backlog,
-        acknowledged: plan.qos == Qos::AtLeastOnce,
-    });
-    let told = (0, DeviceCounts::default());
-    let shared = Arc::clone(shared);
-    Sensor {
-        identity,
-        device,
-        shared,
-        stop,
-        connect_us,
-        end_us,
-        told,
-        accepted: false,
-        acknowledged: 0,
-        kept: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fake::{Faults, Server};
-use tidegate_simulator::{AuditPlan, Error, Plan, Progress, Qos, Report, Target, Version, run};
+use tidegate_simulator::{AuditPlan, Error, Group, Plan, Progress, Qos, Report, Target, Version, run};
 use tokio::time::sleep;
 
 fn plan(server: &Server, devices: u32) -> Plan {
@@ -185,6 +185,37 @@ fn devices_are_dealt_out_among_targets_and_counted_apart() {
     assert!(first.counts.acknowledged > second.counts.acknowledged * 2, "{report}");
     assert!(second.latency_ms.p50 > 0.0 && report.unacknowledged == 0, "{report}");
     assert!(report.to_string().contains(&format!("{}: 2 devices", second.target)), "{report}");
+}
+
+#[test]
+fn groups_begin_and_end_in_their_time() {
+    let server = Server::start(Faults::default());
+    let whole = Plan { duration: Some(Duration::from_millis(2000)), ..plan(&server, 0) };
+    let group = |first, start_ms, duration_ms, devices| Group {
+        name: format!("from {first}"),
+        start: Duration::from_millis(start_ms),
+        sensors: Plan {
+            first,
+            devices,
+            duration: Some(Duration::from_millis(duration_ms)),
+            ..plan(&server, devices)
+        },
+    };
+    let plan = Plan { groups: vec![group(1, 1000, 1000, 5), group(6, 0, 2000, 2)], ..whole };
+    let mut early = 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let look = |progress: &Progress| {
+        if progress.elapsed < Duration::from_millis(900) {
+            early = early.max(progress.connected);
+        }
+    };
+    let report = runtime.block_on(run(plan, look, pending())).unwrap();
+    assert_complete(&report);
+    assert_eq!((report.devices, report.devices_accepted, early), (7, 7, 2), "{report}");
+    let sent = |number: u32| report.ledger.devices[&format!("sensor_{number}")].len();
+    for (numbers, expected) in [(1..=5, 40..=51), (6..=7, 90..=101)] {
+        assert!(numbers.into_iter().all(|number| expected.contains(&sent(number))), "{:?}", report.ledger);
+    }
 }
 
 #[test]

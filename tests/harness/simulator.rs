@@ -43,15 +43,21 @@ impl Report {
 impl Simulator {
     /// `devices` sensors against `gateway`, audited by its file output.
     pub fn start(gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
+        let devices_word = devices.to_string();
+        let target = format!("mqtt://127.0.0.1:{}", gateway.port);
+        let own = ["--target", &target, "--devices", &devices_word];
+        Self::start_as(gateway, devices, &[&own, words].concat())
+    }
+
+    /// As [`Simulator::start`], with targets and all else from `words`; with `devices` logins.
+    pub fn start_as(gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
         let credentials = gateway.add_devices(devices, "virtual_");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let report = folder.path().join("report.json");
         let child = Command::new(programs::simulator())
             .arg("run")
-            .args(["--target", &format!("mqtt://127.0.0.1:{}", gateway.port)])
             .arg("--credentials")
             .arg(credentials)
-            .args(["--devices", &devices.to_string()])
             .args(["--audit", &format!("file:{}", gateway.out().display())])
             .arg("--report")
             .arg(&report)
@@ -61,6 +67,14 @@ impl Simulator {
             .spawn()
             .expect("the simulator starts");
         Self { child, report, _folder: folder }
+    }
+
+    /// The most memory that it has used so far, in KiB.
+    pub fn most_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let most = most.and_then(|most| most.split_whitespace().next()?.parse().ok());
+        most.expect("a field of Linux")
     }
 
     /// Waits for its end.

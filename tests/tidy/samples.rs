@@ -127,6 +127,20 @@ fn story_comments() {
 }
 
 #[test]
+fn one_path_to_the_spool() {
+    let rule = "one path to the spool";
+    let text =
+        "fn f() {\n    spool.append(lane, &e, 0, b\"\");\n    spool.append_held(lane, &e, 0, b\"\");\n}\n";
+    assert_eq!(lines(rule, "gateway/src/listener/coap/uplink.rs", text), [2, 3]);
+    assert_eq!(lines(rule, "gateway/src/pipeline.rs", text), []);
+    assert_eq!(lines(rule, "gateway/src/spool/mod.rs", text), []);
+    assert_eq!(lines(rule, "gateway/src/bridge/mod.rs", "fn f() {\n    a.append(&mut b);\n}\n"), []);
+    let test =
+        "#[cfg(test)]\nmod tests {\n    fn f() {\n        spool.append(lane, &e, 0, b\"\");\n    }\n}\n";
+    assert_eq!(lines(rule, "gateway/src/bridge/mod.rs", test), []);
+}
+
+#[test]
 fn the_whole_repository() {
     assert_eq!(repository::top_level(&["README.md", "gateway/src/lib.rs"]).len(), 0);
     assert_eq!(repository::top_level(&["notes.txt", "scripts/a", "scripts/b"]).len(), 2);

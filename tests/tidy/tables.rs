@@ -82,10 +82,13 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokio_util", &["gateway/src/session/mqtt/codec.rs"]),
-    ("toml", &["gateway/src/config/"]),
+    ("toml", &["gateway/src/config/", "simulator/src/scenario/"]),
     ("tracing", &["gateway/src/", "simulator/src/"]),
     ("tracing_subscriber", &["gateway/src/logging.rs", "simulator/src/"]),
 ];
+
+/// The one path to the spool, and the spool itself.
+pub const APPENDERS: &[&str] = &["gateway/src/pipeline.rs", "gateway/src/spool/"];
 
 /// The whole of the top level.
 pub const TOP_LEVEL: &[&str] = &[

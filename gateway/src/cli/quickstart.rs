@@ -136,7 +136,7 @@ fn lines(
     secrets: &Secrets,
 ) -> String {
     let Secrets { device, application } = secrets;
-    let port = args.mqtt_port;
+    let (port, coap_port) = (args.mqtt_port, args.coap_port);
     let dir = args.dir.display();
     let config = quoted(&path.display().to_string());
     let creds = quoted(&args.dir.join("creds.csv").display().to_string());
@@ -148,6 +148,7 @@ fn lines(
   device       user {DEVICE}  password {device}
   application  user {APPLICATION}       password {application}
   mqtt         127.0.0.1 port {port}
+  coap         127.0.0.1 port {coap_port} (UDP)
 
 Run it:
   {tidegate} run -c {config}
@@ -158,6 +159,7 @@ In another terminal, watch what comes in, or subscribe:
 
 In a third, send:
   mosquitto_pub -h 127.0.0.1 -p {port} -u {DEVICE} -P '{device}' -i {DEVICE} -q 1 -t telemetry -m '{{\"temperature\":23.4}}'
+  coap-client -m post -t 50 -e '{{\"temperature\":23.4}}' 'coap://127.0.0.1:{coap_port}/telemetry?device={DEVICE}&token={device}'
 
 See how it is, and try a thousand devices:
   {tidegate} status -c {config}

@@ -37,7 +37,7 @@ lan = false
 # Let devices in without a password. On this machine only.
 anonymous = false
 
-# One thread a core, unless you say how many.
+# One thread a core but one, which is left to the disk and the outputs, unless you say how many.
 # threads = 2
 
 [log]
@@ -63,7 +63,8 @@ connections_max = 20000  # open connections; one more is closed at once
 # receive_max = 256     # publishes in flight
 # connect_ms_max = 5000
 
-# Plain CoAP on UDP, its secrets readable on the way: on this machine only, unless you say `plain_lan = true` too.
+# CoAP on UDP, in plain text: the devices' secrets can be read on the way. So it stays on this machine, whatever `lan`
+# says, unless you turn `plain_lan` on too.
 [coap]
 enabled = true
 # listen = "127.0.0.1"  # one address to listen on

@@ -32,6 +32,7 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
     assert_eq!(config.threads, NonZeroU16::new(2));
     assert_eq!(config.routes.len(), 1);
     assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
+    assert_eq!(config.coap.limits, crate::session::coap::Limits::default());
 }
 
 #[test]
@@ -408,4 +409,22 @@ fn a_fault_is_told_in_a_line_of_limited_length() {
     let (fits, longer) = ("x".repeat(FAULT_CHARS_MAX), "x".repeat(FAULT_CHARS_MAX + 1));
     assert_eq!(Fault::new("", 0, &fits, "").wrong, fits);
     assert_eq!(Fault::new("", 0, &longer, "").wrong, "x".repeat(FAULT_CHARS_MAX - 1) + "…");
+}
+
+#[test]
+fn plain_coap_leaves_this_machine_only_by_name() {
+    let address = |text: &str| Config::parse(text, Overrides::default()).map(|config| config.coap_address());
+    let loopback = SocketAddr::from(([127, 0, 0, 1], COAP_PORT));
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], COAP_PORT));
+    assert_eq!(address(""), Ok(loopback));
+    assert_eq!(address("lan = true"), Ok(loopback));
+    assert_eq!(address("[coap]\nplain_lan = true"), Ok(loopback));
+    assert_eq!(address("lan = true\n[coap]\nplain_lan = true"), Ok(everywhere));
+    assert_eq!(address("lan = true\n[coap]\nplain_lan = true\nlisten = \"127.0.0.1\""), Ok(loopback));
+    let fault = |text: &str| address(text).unwrap_err()[0].to_string();
+    let said = fault("lan = true\n[coap]\nlisten = \"192.0.2.7\"");
+    assert!(said.starts_with("3:10: CoAP at 192.0.2.7 would carry"), "{said}");
+    let said = fault("[coap]\nlisten = \"192.0.2.7\"\nplain_lan = true");
+    assert!(said.contains("`lan` is false"), "{said}");
+    assert!(fault("[coap.limits]\nexchanges_max = 0").starts_with("2:17: 0 lets nothing through"));
 }

@@ -7,6 +7,7 @@ mod table;
 mod clean;
 mod json;
 mod pattern;
+mod plain;
 mod read;
 mod template;
 mod text;

@@ -6,3 +6,6 @@ pub mod coap;
 pub mod mqtt;
 
 pub use refusal::Refusal;
+
+#[cfg(test)]
+mod refusals_table;

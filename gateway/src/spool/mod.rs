@@ -18,6 +18,8 @@ mod pending;
 
 mod writer;
 
+mod pace;
+
 mod watermark;
 
 mod recent;
@@ -61,7 +63,7 @@ mod config;
 mod error;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::JoinHandle,
 };
 
@@ -85,8 +87,11 @@ pub use self::{
     storage::{Disk, Fault, Lock, SimulatedDisk, Storage, StorageFile, Synced},
     watermark::{Durable, Watermark},
 };
-use self::{pending::Door, state::State};
+use self::{pending::Door, state::State, writer::Writer};
 pub use tidegate_protocol::Lane;
+
+/// Commits that [`Spool::write_out`] writes before it leaves the rest to the spool's own thread.
+const OWN_COMMITS_MAX: usize = 4;
 
 /// A handle to the durable log; cheap to clone. The last one dropped closes the spool.
 #[derive(Clone, Debug)]
@@ -99,6 +104,8 @@ pub struct Spool {
 struct Handle {
     state: Arc<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Whoever holds it writes; unset where a [`Stepper`] does.
+    writer: OnceLock<Arc<Mutex<Writer>>>,
 }
 
 impl Spool {
@@ -114,6 +121,7 @@ impl Spool {
     ) -> Result<(Self, Recovered), OpenError> {
         let (spool, stepper, recovered) = Self::open_stepped(storage, config, wall_ms)?;
         let Stepper { writer, keeper } = stepper;
+        let writer = Arc::clone(spool.handle.writer.get_or_init(|| Arc::new(Mutex::new(writer))));
         let start = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
             let watch = Watch { state: Arc::clone(&spool.handle.state), name };
             let watched = move || {
@@ -124,7 +132,7 @@ impl Spool {
             thread.map_err(|error| OpenError::Io { what: format!("starting the thread {name}"), error })
         };
         let threads = [
-            start("spool-writer", Box::new(move || writer.run()))?,
+            start("spool-writer", Box::new(move || writer::run(&writer)))?,
             start("spool-keeper", Box::new(move || keeper.run()))?,
         ];
         spool.threads().extend(threads);
@@ -144,7 +152,11 @@ impl Spool {
         wall_ms: u64,
     ) -> Result<(Self, Stepper, Recovered), OpenError> {
         let (state, stepper, recovered) = stepper::open(Arc::new(storage), config, wall_ms)?;
-        Ok((Self { handle: Arc::new(Handle { state, threads: Mutex::default() }) }, stepper, recovered))
+        Ok((
+            Self { handle: Arc::new(Handle { state, threads: Mutex::default(), writer: OnceLock::new() }) },
+            stepper,
+            recovered,
+        ))
     }
 
     /// Copies a record into the commit being filled and gives its place; never waits for the disk. It is durable
@@ -198,6 +210,28 @@ impl Spool {
         if wake_writer {
             state.appended.notify_one();
         }
+    }
+
+    /// Has what was appended written: on the caller's thread, which spares two wakes of threads, where the disk is quick
+    /// and nobody else writes; else as [`Self::release`] does. What others append meanwhile is written with it.
+    pub fn write_out(&self) {
+        let state = &self.handle.state;
+        for _ in 0..OWN_COMMITS_MAX {
+            if !state.may_write_out() {
+                break;
+            }
+            let Some(writer) = self.handle.writer.get() else { break };
+            // Whoever holds it looks again, after letting it go, whether anything was appended.
+            let Ok(mut writer) = writer.try_lock() else { return };
+            if writer.step().is_err() {
+                return;
+            }
+            drop(writer);
+            if state.pending().is_empty() {
+                return;
+            }
+        }
+        self.release();
     }
 
     /// What is durable, and who is told.
@@ -305,6 +339,8 @@ impl Handle {
             // A panic of the thread has been reported on its own; what counts here is what became durable.
             drop(thread.join());
         }
+        // Another thread may be writing out what it has appended.
+        drop(self.writer.get().map(|writer| writer.lock().map(drop)));
         self.state.watermark.failure().cloned().map_or(Ok(()), Err)
     }
 }

@@ -15,6 +15,7 @@ use super::{
     config::Limits,
     cursor::Cursors,
     lost::LostRecords,
+    pace::Pace,
     pending::{Door, Pending},
     quarantine::Quarantine,
     recent::Recent,
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) appended: Condvar,
     /// Tells [`Self::wait_settled`] of a commit.
     pub(super) settled: Condvar,
+    /// How the last commits went.
+    pub(super) pace: Pace,
     /// The keeper has something to look at.
     pub(super) kicked: Mutex<bool>,
     pub(super) kick: Condvar,
@@ -94,6 +97,11 @@ impl State {
     /// The same, from what the operating system said.
     pub(super) fn poison_io(&self, what: impl Into<String>, error: &io::Error) -> Failure {
         self.poison(Failure::new(what, error))
+    }
+
+    /// Whether a thread that has appended should write by itself.
+    pub(super) fn may_write_out(&self) -> bool {
+        self.limits.commit_interval.is_zero() && self.pace.is_quick()
     }
 
     /// Tells the time; the latest told counts.

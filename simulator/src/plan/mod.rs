@@ -5,6 +5,7 @@ mod target;
 mod template;
 
 use std::{
+    collections::HashSet,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -21,6 +22,9 @@ pub const DEVICES_MAX: u32 = 100_000;
 
 /// Publishes on their way on one connection, at most.
 pub const INFLIGHT_MAX: u16 = 1024;
+
+/// Groups of the most varied run.
+pub const GROUPS_MAX: usize = 256;
 
 /// Readings in the longest backlog that a device may be given.
 pub const BACKLOG_MAX: u64 = 1_000_000;
@@ -80,6 +84,20 @@ pub struct Plan {
     pub settle_max: Duration,
     /// Where to look whether everything arrived.
     pub audit: Option<AuditPlan>,
+    /// Sensors of several kinds, in place of `devices` that are all alike. None by default.
+    pub groups: Vec<Group>,
+}
+
+/// Sensors of one kind, among others.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What they are called in messages.
+    pub name: String,
+    /// When the first of them connects, from the beginning of the run on.
+    pub start: Duration,
+    /// What they are. Of `seed`, `boot`, `connect_rate`, `first_connect_max`, `settle_max` and `audit` those of the
+    /// whole run count.
+    pub sensors: Plan,
 }
 
 /// Where and how to look whether everything arrived.
@@ -151,7 +169,51 @@ impl Plan {
             retransmit_wait: Duration::from_secs(2),
             settle_max: Duration::from_secs(30),
             audit: None,
+            groups: Vec::new(),
         }
+    }
+
+    /// All groups, checked, and with the names of their devices: one group where the plan names none.
+    pub(crate) fn into_groups(self) -> Result<Vec<(Group, Vec<Identity>)>, Error> {
+        self.check_groups()?;
+        let groups = if self.groups.is_empty() {
+            vec![Group { name: String::new(), start: Duration::ZERO, sensors: self }]
+        } else {
+            let (seed, boot, settle_max) = (self.seed, self.boot, self.settle_max);
+            let whole = |sensors: Self| Self { seed, boot, settle_max, ..sensors };
+            let groups = self.groups.into_iter();
+            groups.map(|group| Group { sensors: whole(group.sensors), ..group }).collect()
+        };
+        let mut names = HashSet::new();
+        let mut named = Vec::with_capacity(groups.len());
+        for group in groups {
+            let identities = group.sensors.identities()?;
+            if let Some(twice) = identities.iter().find(|identity| !names.insert(identity.device.clone())) {
+                return Err(Error::Plan(format!(
+                    "two sensors are called {}: each needs its own name",
+                    twice.device
+                )));
+            }
+            named.push((group, identities));
+        }
+        Ok(named)
+    }
+
+    /// Is the number of groups, and of all their devices, one that can be?
+    pub(crate) fn check_groups(&self) -> Result<(), Error> {
+        let devices = self.groups.iter().fold(0, |sum: u32, group| sum.saturating_add(group.sensors.devices));
+        if self.groups.len() > GROUPS_MAX {
+            return Err(Error::Plan(format!(
+                "{} groups: at most {GROUPS_MAX} can be told apart",
+                self.groups.len()
+            )));
+        }
+        if devices > DEVICES_MAX {
+            return Err(Error::Plan(format!(
+                "{devices} devices in all groups: 1 to {DEVICES_MAX} can be simulated"
+            )));
+        }
+        Ok(())
     }
 
     /// The names of all devices.
@@ -205,7 +267,7 @@ impl Plan {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let say = |text: String| Err(Error::Plan(text));
         if self.targets.is_empty() || self.targets.len() > TARGETS_MAX {
             return say(format!("--target: 1 to {TARGETS_MAX} servers can be named"));

@@ -49,6 +49,11 @@ impl Target {
         Self { protocol: Protocol::Coap, host: host.to_owned(), port, weight: 1 }
     }
 
+    /// Do both name one server, whatever their weights?
+    pub(crate) fn is_same_server(&self, other: &Self) -> bool {
+        (self.protocol, &self.host, self.port) == (other.protocol, &other.host, other.port)
+    }
+
     /// The host as it stands in front of a port: an IPv6 address in brackets.
     pub(crate) fn authority_host(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }

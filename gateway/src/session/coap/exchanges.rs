@@ -25,6 +25,8 @@ pub(super) struct Exchange {
     pub(super) request_bytes: u16,
     /// Classes of responses that the client does not want (RFC 7967).
     pub(super) no_response: u8,
+    /// It was given out by [`Exchanges::pop_slow`].
+    pub(super) is_slow: bool,
     /// An empty acknowledgement was sent: the answer goes in a message of its own.
     pub(super) is_acknowledged: bool,
 }
@@ -121,12 +123,17 @@ impl Exchanges {
                     break;
                 }
                 line.slow += 1;
-                return self.open.get_mut(key);
+                if !exchange.is_slow {
+                    let exchange = self.open.get_mut(key)?;
+                    exchange.is_slow = true;
+                    return Some(exchange);
+                }
             }
         }
-        let slow = self.waiting.iter().find(|key| {
-            open.get(*key).is_some_and(|exchange| exchange.came_ms <= since_ms && !exchange.is_acknowledged)
-        });
-        self.open.get_mut(slow?)
+        let is_slow = |exchange: &Exchange| exchange.came_ms <= since_ms && !exchange.is_slow;
+        let slow = self.waiting.iter().find(|key| open.get(*key).is_some_and(is_slow));
+        let exchange = self.open.get_mut(slow?)?;
+        exchange.is_slow = true;
+        Some(exchange)
     }
 }

@@ -152,6 +152,7 @@ impl Endpoint {
             came_ms: now_ms,
             request_bytes: u16::try_from(datagram.len()).unwrap_or(u16::MAX),
             no_response: 0,
+            is_slow: false,
             is_acknowledged: false,
         };
         if let Some(repeated) = self.duplicates.find(exchange.print) {
