@@ -23,8 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     println!("{:<22} {:>8} {:>8}", "ns a payload", "read", "write");
     for (what, payload) in &payloads {
-        let input =
-            Input { device: &device, topic: "telemetry", payload: payload.as_bytes(), content_type: None };
+        let input = Input {
+            device: &device,
+            topic: "telemetry",
+            payload: payload.as_bytes(),
+            content_type: None,
+            ts_gw: 0,
+        };
         let read = least(|| drop(black_box(routes.normalise(black_box(&input)))));
         let message = routes.normalise(&input)?;
         let Content::Readings(readings) = &message.content else { return Err("no readings".into()) };

@@ -86,7 +86,7 @@ port = {http_port}
 # [[route]]
 # topic = "plant/+/{{device}}/+"
 # measurement = "temperature"
-# format = "text"         # json, text, raw; left out: whatever the payload looks like
+# format = "text"         # json, text, senml, raw; left out: whatever the payload looks like
 # lane = "telemetry"      # event goes first
 # scale = 0.1
 # offset = 0.0

@@ -54,6 +54,7 @@ impl<'a> Item<'a> {
             topic: record.envelope.topic,
             payload: record.payload,
             content_type: record.envelope.content_type,
+            ts_gw: record.envelope.ts_gw,
         });
         // Routes may have changed since the record was stored: then it goes out as it was sent.
         Self { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
