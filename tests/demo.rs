@@ -15,6 +15,12 @@ fn the_demo_ends_with_its_verdict() {
         String::from_utf8_lossy(&shown.stderr)
     );
     assert_eq!(printed.lines().last(), Some("lost 0, duplicated 0, out of order 0"), "{printed}");
+    for scheme in ["mqtt", "coap"] {
+        let target = format!("{scheme}://127.0.0.1:");
+        let told = printed.lines().find(|line| line.starts_with(&target));
+        let told = told.unwrap_or_else(|| panic!("no {scheme} in: {printed}"));
+        assert!(told.contains("50 devices") && !told.contains("acknowledged 0"), "{told}");
+    }
 }
 
 #[test]

@@ -315,8 +315,10 @@ fn one_path(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     let appends = |line: &str| {
-        // A vector's own `append` takes what it empties.
-        line.contains("append_held(") || line.replace(".append(&mut ", "").contains(".append(")
+        // A vector's own `append` takes what it empties, a file's takes a word.
+        let others = [".append(&mut ", ".append(true)"];
+        let rest = others.iter().fold(line.to_owned(), |line, other| line.replace(other, ""));
+        rest.contains("append_held(") || rest.contains(".append(")
     };
     source
         .code_lines(false)

@@ -23,7 +23,11 @@ impl Default for Example {
 
 /// Every key with its value and what it does.
 pub(crate) fn text(example: &Example) -> String {
-    let Example { data, mqtt_port, coap_port, http_port } = example;
+    [gateway(example), listeners(example), ROUTES_AND_OUTPUTS.to_owned()].concat()
+}
+
+fn gateway(example: &Example) -> String {
+    let data = example.data;
     format!(
         r#"# Tidegate. Every key with its default: what is left out means the same.
 # `tidegate check -c FILE` reads it. Changes count: routes and the log level on SIGHUP, the rest at the next start.
@@ -52,7 +56,14 @@ keep = "1d"             # how long delivered readings stay, for `tidegate replay
 when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
 sd_card = false         # spare the card: write ten times a second at most
 
-[mqtt]
+"#
+    )
+}
+
+fn listeners(example: &Example) -> String {
+    let Example { mqtt_port, coap_port, http_port, .. } = example;
+    format!(
+        r#"[mqtt]
 # listen = "127.0.0.1"  # one address to listen on
 port = {mqtt_port}
 connections_max = 20000  # open connections; one more is closed at once
@@ -81,10 +92,14 @@ plain_lan = false       # with `lan = true`, let other machines in
 [http]
 port = {http_port}
 
-# What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
+"#
+    )
+}
+
+const ROUTES_AND_OUTPUTS: &str = r#"# What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
 # that logged in, and the topic is kept.
 # [[route]]
-# topic = "plant/+/{{device}}/+"
+# topic = "plant/+/{device}/+"
 # measurement = "temperature"
 # format = "text"         # json, text, senml, raw; left out: whatever the payload looks like
 # lane = "telemetry"      # event goes first
@@ -100,6 +115,4 @@ name = "file"
 dir = "out"             # starts at the data folder
 rotate_bytes = "64MiB"
 keep_files = 16         # closed files that stay
-"#
-    )
-}
+"#;

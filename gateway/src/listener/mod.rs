@@ -6,6 +6,8 @@
 
 mod worker;
 
+mod workers;
+
 mod counters;
 
 mod mqtt;
@@ -26,4 +28,5 @@ mod downlink;
 
 pub use directory::Directory;
 pub use mqtt::Config;
-pub use worker::{ListenError, Shared, Workers};
+pub use worker::Shared;
+pub use workers::{ListenError, Workers};

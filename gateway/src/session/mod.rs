@@ -8,4 +8,4 @@ pub mod mqtt;
 pub use refusal::Refusal;
 
 #[cfg(test)]
-mod refusals_table;
+mod tests;

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -48,13 +47,14 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
     close_to_others();
     let credentials = add_sensors(&config, args.devices)?;
     let gateway = Gateway::start(&config, None).map_err(start_error)?;
+    let plan = plan(args, &config, &gateway, credentials);
+    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
     print::note(format_args!(
         "a gateway on {} with {} sensors; its data are in {}",
-        gateway.mqtt_address(),
+        targets.join(" and "),
         args.devices,
         folder.path().display()
     ));
-    let plan = plan(args, &config, gateway.mqtt_address(), credentials);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::Failed(format!("cannot start: {error}")))?;
     let report = runtime.block_on(play(plan, gateway))?;
@@ -87,8 +87,11 @@ fn add_sensors(config: &Config, count: u32) -> Result<Vec<Login>, Error> {
     Ok(logins.collect())
 }
 
-fn plan(args: &DemoArgs, config: &Config, address: SocketAddr, credentials: Vec<Login>) -> Plan {
-    let target = Target::mqtt(&address.ip().to_string(), address.port());
+/// The sensors are dealt out to both listeners: every second one speaks CoAP.
+fn plan(args: &DemoArgs, config: &Config, gateway: &Gateway, credentials: Vec<Login>) -> Plan {
+    let mqtt = gateway.mqtt_address();
+    let mqtt = Target::mqtt(&mqtt.ip().to_string(), mqtt.port());
+    let coap = gateway.coap_address().map(|coap| Target::coap(&coap.ip().to_string(), coap.port()));
     let out = config.outputs.iter().map(|OutputConfig::File(file)| config.data.join(&file.dir)).next();
     Plan {
         credentials: Some(credentials),
@@ -96,7 +99,8 @@ fn plan(args: &DemoArgs, config: &Config, address: SocketAddr, credentials: Vec<
         duration: args.duration.map(Duration::from_millis),
         seed: args.seed,
         audit: out.map(AuditPlan::new),
-        ..Plan::new(target, args.devices)
+        targets: [mqtt.clone()].into_iter().chain(coap).collect(),
+        ..Plan::new(mqtt, args.devices)
     }
 }
 

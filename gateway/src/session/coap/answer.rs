@@ -72,7 +72,7 @@ impl Answer {
     pub(super) fn option(self, payload_bytes_max: u32) -> Option<(u16, u32)> {
         match self {
             Self::Core => Some((option::CONTENT_FORMAT, LINK_FORMAT.into())),
-            Self::Refused(refusal) => refusal.coap_max_age_s().map(|age_s| (option::MAX_AGE, age_s)),
+            Self::Refused(refusal) => refusal.coap_max_age_s().map(|age_s| (option::AGE, age_s)),
             Self::TooLarge => Some((option::SIZE1, payload_bytes_max)),
             _ => None,
         }

@@ -11,7 +11,7 @@ pub(super) mod option {
     pub(in super::super) const URI_PORT: u16 = 7;
     pub(in super::super) const URI_PATH: u16 = 11;
     pub(in super::super) const CONTENT_FORMAT: u16 = 12;
-    pub(in super::super) const MAX_AGE: u16 = 14;
+    pub(in super::super) const AGE: u16 = 14;
     pub(in super::super) const URI_QUERY: u16 = 15;
     pub(in super::super) const ACCEPT: u16 = 17;
     pub(in super::super) const BLOCK2: u16 = 23;

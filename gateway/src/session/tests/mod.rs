@@ -54,7 +54,7 @@ fn table() -> String {
     let mut text = String::from(
         "# Refusals\n\n\
          Each cause for which the gateway says no, and what each protocol answers. Written from the code: after a change,\n\
-         `UPDATE=1 cargo test -p tidegate --lib refusals_table` writes it again.\n\n\
+         `UPDATE=1 cargo test -p tidegate --lib session::tests` writes it again.\n\n\
          A publish:\n\n\
          | cause | passes | MQTT 3.1.1 | MQTT 5 PUBACK | CoAP |\n|---|---|---|---|---|\n",
     );
