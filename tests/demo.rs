@@ -19,7 +19,7 @@ fn the_demo_ends_with_its_verdict() {
         let target = format!("{scheme}://127.0.0.1:");
         let told = printed.lines().find(|line| line.starts_with(&target));
         let told = told.unwrap_or_else(|| panic!("no {scheme} in: {printed}"));
-        assert!(told.contains("50 devices") && !told.contains("acknowledged 0"), "{told}");
+        assert!(told.contains("50 devices") && !told.contains(", acknowledged 0 "), "{told}");
     }
 }
 
