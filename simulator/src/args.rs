@@ -4,7 +4,9 @@ use crate::simulator::{
     AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan,
     scenario::{self, Beside},
 };
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::ArgPredicate};
+
+use crate::compare::{self, BaselineArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,17 +24,24 @@ Examples:
     simulator run --scenario simulator/scenarios/greenhouse.toml --credentials creds.csv --audit file:DIR/out
 
   As much as the server takes, 100 connections with 16 publishes on their way each:
-    simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json";
+    simulator run --target mqtt://127.0.0.1 -c 100 -I 0 -F 16 --duration 10s --report out.json
+
+  The same kills and the same outage for Tidegate and for a bridge of mosquitto, both verdicts side by side:
+    simulator run --baseline mosquitto";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   as it should be: done, and with --audit every acknowledged reading arrived
   1   the audit failed: something acknowledged is missing, out of order, altered or doubled under another id
+      (with --baseline: Tidegate's audit; what the others lose changes nothing)
   2   wrong arguments
   3   nothing was acknowledged at QoS 1, so nothing was shown
-  69  nobody could connect          77  the server refuses the logins
-  70  a fault of the simulator      78  the credentials or the scenario cannot be used
-  74  a file cannot be read or written";
+  69  nobody could connect, or a program for --baseline is missing or has failed
+  70  a fault of the simulator
+  74  a file cannot be read or written
+  77  the server refuses the logins
+  78  the credentials or the scenario cannot be used
+  130 Ctrl-C a second time, or with --baseline once";
 
 /// Thousands of virtual sensors over MQTT and CoAP, and an audit of what arrived.
 #[derive(Debug, Parser)]
@@ -102,7 +111,8 @@ pub(crate) struct Run {
 
     /// Between two readings of a sensor: 2s, 200ms, or a plain number of milliseconds. 0: the next one follows the
     /// acknowledgement.
-    #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    #[arg(short = 'I', long, value_name = "TIME", default_value = "2s", value_parser = interval,
+        default_value_if("baseline", ArgPredicate::IsPresent, "100ms"))]
     interval: Duration,
 
     /// How the sensors behave: periodic, jitter:20% or bursts:readings=10,gap=50ms, and waves (20 to 40 °C) or
@@ -179,6 +189,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     auditing: Auditing,
 
+    #[command(flatten)]
+    pub(crate) baseline: BaselineArgs,
+
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -191,7 +204,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) threads: u8,
 
-    /// How to show how it is getting on.
+    /// How to show how it is getting on: on a terminal a picture that q or Ctrl-C ends.
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: Show,
 }
@@ -224,8 +237,10 @@ pub(crate) struct Audit {
 /// How to show how a run is getting on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Show {
-    /// A live line on a terminal, else plain lines.
+    /// A dashboard on a terminal, else plain lines.
     Auto,
+    /// One live line.
+    Line,
     /// Plain lines.
     Plain,
     /// Not at all.
@@ -258,8 +273,9 @@ impl Run {
     /// All sensors are of one kind.
     fn plan_alike(&self) -> Result<Plan, Error> {
         let credentials = self.credentials.as_deref().map(plan::read_credentials).transpose()?;
+        let if_unsaid = if self.baseline.baseline.is_empty() { 10 } else { compare::DEVICES };
         let available =
-            credentials.as_ref().map_or(10, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
+            credentials.as_ref().map_or(if_unsaid, |logins| u32::try_from(logins.len()).unwrap_or(u32::MAX));
         let usual = Plan::new(Target::mqtt("127.0.0.1", 1883), self.devices.unwrap_or(available));
         let mut targets = if self.target.is_empty() { usual.targets.clone() } else { self.target.clone() };
         for target in &mut targets {

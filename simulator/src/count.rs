@@ -37,6 +37,8 @@ pub struct Counts {
     pub retransmitted: u64,
     /// Readings acknowledged.
     pub acknowledged: u64,
+    /// Those of them above [`HOT_CELSIUS`](crate::value::HOT_CELSIUS).
+    pub hot: u64,
     /// Readings that the devices still owe: at QoS 1 sent or not, at QoS 0 not sent.
     pub unacknowledged: u64,
     /// Readings never sent, because the device's backlog was full.
@@ -62,6 +64,7 @@ impl AddAssign for Counts {
         self.resent += other.resent;
         self.retransmitted += other.retransmitted;
         self.acknowledged += other.acknowledged;
+        self.hot += other.hot;
         self.unacknowledged += other.unacknowledged;
         self.skipped += other.skipped;
         self.given_up += other.given_up;
@@ -86,6 +89,8 @@ pub(crate) struct Counters {
     pub(crate) given_up: Counter,
     pub(crate) unaudited: Counter,
     pub(crate) refused: Counter,
+    /// Acknowledged readings that say more than 35 °C.
+    pub(crate) hot: Counter,
     /// Acknowledged before a publish that was sent earlier.
     pub(crate) acknowledged_out_of_order: Counter,
     /// Connections open at present.
@@ -105,6 +110,8 @@ pub(crate) struct Counters {
 struct Told {
     causes: BTreeMap<String, u64>,
     latencies: Latencies,
+    /// Those since [`Counters::take_recent_to`].
+    recent: Latencies,
     round_trips: Latencies,
     last_failure: Option<(String, Failure)>,
     last_login_refusal: Option<(String, Failure)>,
@@ -133,6 +140,7 @@ impl Counters {
         let told = Told {
             causes: BTreeMap::new(),
             latencies: Latencies::new(),
+            recent: Latencies::new(),
             round_trips: Latencies::new(),
             last_failure: None,
             last_login_refusal: None,
@@ -148,6 +156,7 @@ impl Counters {
             given_up: Counter::default(),
             unaudited: Counter::default(),
             refused: Counter::default(),
+            hot: Counter::default(),
             acknowledged_out_of_order: Counter::default(),
             connected: Counter::default(),
             accepted: Counter::default(),
@@ -176,6 +185,7 @@ impl Counters {
     pub(crate) fn note_latency(&self, latency_us: u64, round_trip_us: u64) {
         let mut told = self.told();
         told.latencies.record(latency_us);
+        told.recent.record(latency_us);
         told.round_trips.record(round_trip_us);
     }
 
@@ -203,6 +213,13 @@ impl Counters {
     pub(crate) fn latencies(&self) -> (LatencyMs, LatencyMs) {
         let told = self.told();
         (told.latencies.summary(), told.round_trips.summary())
+    }
+
+    /// Adds the times since the last call to those of other targets.
+    pub(crate) fn take_recent_to(&self, recent: &mut Latencies) {
+        let mut told = self.told();
+        recent.add(&told.recent);
+        told.recent.reset();
     }
 
     /// Adds the same times to those of other targets.
@@ -235,6 +252,7 @@ impl Counters {
             resent: self.resent.get(),
             retransmitted: self.retransmitted.get(),
             acknowledged: self.acknowledged.get(),
+            hot: self.hot.get(),
             unacknowledged: self.planned.get().saturating_sub(settled),
             skipped: self.skipped.get(),
             given_up: self.given_up.get(),

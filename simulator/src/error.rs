@@ -68,6 +68,9 @@ pub enum Error {
         /// What went wrong.
         why: String,
     },
+    /// A program that is to be compared is missing or has failed.
+    #[error("{0}")]
+    Baseline(String),
     /// A part of the simulator stopped without an answer.
     #[error("the simulator's own fault: {0}")]
     Internal(String),
@@ -80,7 +83,7 @@ impl Error {
         match self {
             Self::Plan(_) => 2,
             Self::Credentials { .. } | Self::Scenario { .. } => 78,
-            Self::Unreachable { .. } => 69,
+            Self::Unreachable { .. } | Self::Baseline(_) => 69,
             Self::LoginRefused { .. } => 77,
             Self::Audit { .. } | Self::File { .. } => 74,
             Self::Internal(_) => 70,

@@ -48,6 +48,17 @@ impl Latencies {
         }
     }
 
+    /// Forgets all.
+    pub(crate) fn reset(&mut self) {
+        if let Some(histogram) = &mut self.0 {
+            histogram.reset();
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|histogram| histogram.is_empty())
+    }
+
     pub(crate) fn summary(&self) -> LatencyMs {
         let Some(histogram) = self.0.as_ref().filter(|histogram| !histogram.is_empty()) else {
             return LatencyMs::default();

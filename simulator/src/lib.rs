@@ -40,6 +40,8 @@ mod run;
 
 pub mod audit;
 
+pub mod baseline;
+
 pub mod report;
 
 pub mod progress;

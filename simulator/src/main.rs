@@ -1,12 +1,15 @@
 //! The command line of the simulator: arguments, runtime, exit code.
 
 mod args;
+mod compare;
+mod dashboard;
 mod screen;
 
 use std::{
     fmt::Display,
     io::{self, Write},
     process::{self, ExitCode},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -21,11 +24,13 @@ use simulator::{
 use tidegate_simulator as simulator;
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
 };
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(run) if !run.baseline.baseline.is_empty() => compare(&run),
         Command::Run(run) => simulate(&run),
         Command::Audit(audit) => look_again(&audit),
     };
@@ -43,8 +48,11 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
     raise_file_limit();
     let runtime = runtime(run.threads)?;
-    let mut screen = Screen::new(run.progress);
-    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), interrupted()));
+    let wish = Arc::new(Notify::new());
+    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+    let mut screen = Screen::new(run.progress, targets.join(" "), &wish);
+    let stop = interrupted(wish);
+    let outcome = runtime.block_on(simulator::run(plan, |progress| screen.show(progress), stop));
     screen.end();
     let report = outcome?;
     say(&report)?;
@@ -55,6 +63,30 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
         report.ledger.save(&path)?;
     }
     Ok(report.exit_code())
+}
+
+/// Runs the arms of `--baseline` and shows both verdicts. Ctrl-C ends all that was started, without a report.
+fn compare(run: &args::Run) -> anyhow::Result<u8> {
+    let experiment = run.baseline.experiment(run.plan()?);
+    raise_file_limit();
+    let wish = Arc::new(Notify::new());
+    let outcome = runtime(run.threads)?.block_on(async {
+        tokio::select! {
+            // Heard before the first program is started.
+            biased;
+            code = interrupt(&wish) => Err(code),
+            comparison = compare::play(&experiment, run.progress, &wish) => Ok(comparison),
+        }
+    });
+    let comparison = match outcome {
+        Ok(comparison) => comparison?,
+        Err(code) => return Ok(code),
+    };
+    say(&comparison)?;
+    if let Some(path) = run.report_path() {
+        comparison.save(&path)?;
+    }
+    Ok(comparison.exit_code())
 }
 
 /// Each device has a socket. Where the limit stays, further devices fail and are counted.
@@ -82,23 +114,38 @@ fn runtime(threads: u8) -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("cannot start the runtime")
 }
 
-/// Ready at the first Ctrl-C or SIGTERM. The second one ends the process.
-async fn interrupted() {
+/// Ready at the first Ctrl-C or SIGTERM, or when `wish` is told. The second one ends the process.
+async fn interrupted(wish: Arc<Notify>) {
     let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = heard else {
         // Without a way to hear it, the run ends with its time.
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    let _why = next_interrupt(&mut interrupt, &mut terminate, &wish).await;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => process::exit(130),
-            _ = terminate.recv() => process::exit(143),
-        }
+        let code = next_interrupt(&mut interrupt, &mut terminate, &wish).await;
+        dashboard::restore();
+        process::exit(code.into())
     });
+}
+
+/// Ready at the first Ctrl-C or SIGTERM, or when `wish` is told, with the exit code of a process that leaves for it.
+/// Later ones are not heeded.
+async fn interrupt(wish: &Notify) -> u8 {
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    match heard {
+        (Ok(mut interrupt), Ok(mut terminate)) => next_interrupt(&mut interrupt, &mut terminate, wish).await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// The exit code of a process that leaves for it.
+async fn next_interrupt(interrupt: &mut Signal, terminate: &mut Signal, wish: &Notify) -> u8 {
+    tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+        () = wish.notified() => 130,
+    }
 }
 
 fn say(text: &impl Display) -> anyhow::Result<()> {

@@ -1,6 +1,10 @@
 //! The part of the fleet that speaks to one target: what it counts, and how fast it goes.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use crate::{
     Counts, LatencyMs, Target, count::Counters, device::Micros, latency::Latencies, progress::TargetProgress,
@@ -82,6 +86,22 @@ pub(crate) fn latencies(parts: &[Part]) -> (LatencyMs, LatencyMs) {
     (latencies.summary(), round_trips.summary())
 }
 
+/// Latencies of all parts since the last call; `None` when nothing was acknowledged.
+pub(crate) fn take_recent(parts: &[Part]) -> Option<LatencyMs> {
+    let mut recent = Latencies::new();
+    parts.iter().for_each(|part| part.counters.take_recent_to(&mut recent));
+    (!recent.is_empty()).then(|| recent.summary())
+}
+
+/// Causes of errors of all parts together.
+pub(crate) fn causes(parts: &[Part]) -> BTreeMap<String, u64> {
+    let mut causes = BTreeMap::new();
+    for (cause, count) in parts.iter().flat_map(|part| part.counters.causes()) {
+        *causes.entry(cause).or_default() += count;
+    }
+    causes
+}
+
 impl Rate {
     /// What has come since a second or so ago, per second, when `acknowledged` have come in all.
     pub(crate) fn look(&mut self, elapsed: Duration, acknowledged: u64) -> f64 {
@@ -131,5 +151,18 @@ mod tests {
         let near = |is: f64, should: f64| (is - should).abs() <= should / 500.0;
         assert!(near(latency.p50, 1000.0) && near(round_trip.max, 500.0), "{latency:?} {round_trip:?}");
         assert!(near(parts[0].report(Duration::from_secs(1)).latency_ms.max, 10.0));
+        parts.iter().for_each(|part| part.counters.note_cause("closed"));
+        assert_eq!(causes(&parts), BTreeMap::from([("closed".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn what_is_recent_comes_once() {
+        let parts = ["a", "b"].map(|host| Part::new(Target::mqtt(host, 1)));
+        assert_eq!(take_recent(&parts), None);
+        parts.iter().for_each(|part| part.counters.note_latency(2000, 1000));
+        assert_eq!(take_recent(&parts).map(|recent| recent.max), Some(2.0));
+        parts[1].counters.note_latency(500, 100);
+        assert_eq!(take_recent(&parts).map(|recent| recent.max), Some(0.5));
+        assert_eq!(take_recent(&parts), None);
     }
 }

@@ -1,6 +1,6 @@
 //! How a run is getting on.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use crate::{Target, count::Counts, latency::LatencyMs};
 
@@ -33,10 +33,14 @@ pub struct Progress {
     pub connected: u64,
     /// Readings sent.
     pub sent: u64,
+    /// Sent in the last second or so, per second.
+    pub sent_per_s: f64,
     /// Readings acknowledged.
     pub acknowledged: u64,
     /// Acknowledged in the last second or so, per second.
     pub rate_per_s: f64,
+    /// Acknowledged readings above [`HOT_CELSIUS`](crate::value::HOT_CELSIUS).
+    pub hot: u64,
     /// Readings owed.
     pub unacknowledged: u64,
     /// Readings skipped.
@@ -47,8 +51,12 @@ pub struct Progress {
     pub reconnects: u64,
     /// Connections lost or not come about, and refused readings.
     pub errors: u64,
+    /// Their causes.
+    pub causes: BTreeMap<String, u64>,
     /// From the planned time of a reading to its acknowledgement, so far.
     pub latency_ms: LatencyMs,
+    /// The same of what was acknowledged in the last whole second; `None` when nothing was.
+    pub recent_ms: Option<LatencyMs>,
     /// From the last sending of a reading to its acknowledgement, so far.
     pub round_trip_ms: LatencyMs,
     /// The same apart for each target, in the order of the plan.

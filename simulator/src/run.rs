@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     future::Future,
     pin::pin,
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use crate::{
     Error, Plan, Qos, Report,
     audit::{self, Audit, Ledger, Verdict},
     clock::{Clock, micros},
+    latency::LatencyMs,
     launch::launch,
     link::Failure,
     part::{self, Part, Rate, per_second},
@@ -70,6 +70,10 @@ struct Fleet<'a> {
     qos: Qos,
     planned_duration: Option<Duration>,
     rate: Rate,
+    /// Sendings, the first and all further ones.
+    send_rate: Rate,
+    /// The last whole second, and how long acknowledgements took in it.
+    recent: (u64, Option<LatencyMs>),
     started: Instant,
     ended: Duration,
 }
@@ -90,6 +94,8 @@ impl<'a> Fleet<'a> {
             devices: launched.devices,
             qos: launched.qos,
             rate: Rate::default(),
+            send_rate: Rate::default(),
+            recent: (0, None),
             started: Instant::now(),
             ended: Duration::ZERO,
         }
@@ -165,6 +171,9 @@ impl<'a> Fleet<'a> {
         let elapsed = self.started.elapsed();
         let counts = part::sum(&self.parts);
         let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
+        if elapsed.as_secs() > self.recent.0 {
+            self.recent = (elapsed.as_secs(), part::take_recent(&self.parts));
+        }
         Progress {
             phase,
             elapsed,
@@ -172,14 +181,18 @@ impl<'a> Fleet<'a> {
             devices: self.devices,
             connected: counts.connected,
             sent: counts.sent,
+            sent_per_s: self.send_rate.look(elapsed, counts.sent.saturating_add(counts.resent)),
             acknowledged: counts.acknowledged,
             rate_per_s: self.rate.look(elapsed, counts.acknowledged),
+            hot: counts.hot,
             unacknowledged: counts.unacknowledged,
             skipped: counts.skipped,
             refused: counts.refused,
             reconnects: counts.reconnects,
             errors: counts.errors,
+            causes: part::causes(&self.parts),
             latency_ms,
+            recent_ms: self.recent.1,
             round_trip_ms,
             targets: self.parts.iter_mut().map(|part| part.progress(elapsed)).collect(),
         }
@@ -190,10 +203,6 @@ impl<'a> Fleet<'a> {
         let counts = part::sum(&self.parts);
         let (latency_ms, round_trip_ms) = part::latencies(&self.parts);
         let targets: Vec<_> = self.parts.iter().map(|part| part.report(self.ended)).collect();
-        let mut causes = BTreeMap::new();
-        for (cause, count) in targets.iter().flat_map(|target| &target.causes) {
-            *causes.entry(cause.clone()).or_default() += count;
-        }
         Report {
             devices: self.devices,
             devices_accepted: counts.devices_accepted,
@@ -212,7 +221,7 @@ impl<'a> Fleet<'a> {
             given_up: counts.given_up,
             refused: counts.refused,
             errors: counts.errors,
-            causes,
+            causes: part::causes(&self.parts),
             reconnects: counts.reconnects,
             acknowledged_out_of_order: counts.acknowledged_out_of_order,
             latency_ms,

@@ -14,7 +14,7 @@ use crate::{
     payload::PayloadWriter,
     plan::{Identity, Protocol, Target},
     ranges::Ranges,
-    value::{mix, name_hash},
+    value::{self, mix, name_hash},
 };
 
 /// First wait before a device connects again; doubled with each failure up to the longest.
@@ -327,6 +327,11 @@ impl Sensor {
     fn note_acknowledged(&mut self, settled: &Settled) {
         self.acknowledged += 1;
         self.shared.counters.acknowledged.add(1);
+        let PayloadWriter { values, seed, .. } = &self.shared.payload;
+        let celsius = values.celsius(*seed, &self.identity.device, settled.sequence);
+        if celsius > value::HOT_CELSIUS {
+            self.shared.counters.hot.add(1);
+        }
         self.shared.counters.note_latency(settled.latency_us, settled.round_trip_us);
         // Of CoAP no order is asked: what is repeated comes later.
         if !settled.in_order && self.shared.target.protocol == Protocol::Mqtt {

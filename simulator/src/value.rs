@@ -6,6 +6,9 @@ use crate::profile::Values;
 /// Name of the one measurement.
 pub const MEASUREMENT: &str = "temperature";
 
+/// Above this a reading is hot: what an alarm is for.
+pub const HOT_CELSIUS: f64 = 35.0;
+
 impl Values {
     /// Hundredths of a degree Celsius that reading `sequence` of `device` says.
     #[must_use]

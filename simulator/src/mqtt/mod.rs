@@ -6,8 +6,11 @@
 //! fresh connection's requests; with a clean session it drops them. So there is one way to send again, and it is
 //! [`Device`](crate::device::Device)'s.
 
+mod subscriber;
 mod v4;
 mod v5;
+
+pub(crate) use subscriber::{Heard, Subscriber};
 
 use crate::link::{Event, Failure, Meaning, Options, Qos, Refusal};
 

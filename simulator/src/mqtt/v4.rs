@@ -73,7 +73,7 @@ fn translate(event: rumqttc::Event) -> Option<Event> {
     }
 }
 
-fn failure(error: ConnectionError) -> Failure {
+pub(super) fn failure(error: ConnectionError) -> Failure {
     match error {
         ConnectionError::ConnectionRefused(code) => {
             Failure::Refused(refusal("CONNACK", code_number(code), &format!("{code:?}")))
