@@ -2,8 +2,11 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use tidegate_tests::{Gateway, Login, publish_as};
@@ -111,4 +114,34 @@ fn one_device_of_a_group_is_kept_out_and_let_in_again() {
     assert!(!gets_in("line3_7") && gets_in("line3_8"));
     gateway.command(&["device", "enable", "line3_7"]);
     assert!(gets_in("line3_7"));
+}
+
+/// Bytes that no request has.
+const REQUEST_BYTES: usize = 100 * 1024 * 1024;
+
+#[test]
+fn requests_longer_than_the_limit_are_told_and_cost_little_memory() {
+    let gateway = Gateway::start();
+    let socket = gateway.dir.join("data/control.sock");
+    let (before, _) = gateway.memory_kib();
+    let ask = || {
+        let mut stream = UnixStream::connect(&socket).expect("the socket is there");
+        let part = vec![b'x'; 1024 * 1024];
+        (0..REQUEST_BYTES / part.len()).try_for_each(|_| stream.write_all(&part))?;
+        stream.write_all(b"\n")?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|asked| asked.join().expect("no panic")).collect()
+    });
+    let told = answers.iter().flatten().filter(|answer| answer.contains("a request has at most")).count();
+    assert!(told > 0, "{answers:?}");
+    assert!(answers.iter().flatten().all(|answer| answer.contains("error")), "{answers:?}");
+    let (_, most) = gateway.memory_kib();
+    assert!(most - before < 2 * 40 * 1024, "{before} KiB, then up to {most} KiB");
+    assert!(gateway.command(&["status"]).starts_with("lost 0, "));
+    assert!(publish_as(&gateway, &gateway.device, &READING).status.success());
 }

@@ -110,3 +110,38 @@ fn links_lead_somewhere() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+#[test]
+fn the_page_of_the_configuration_is_what_the_program_prints() {
+    let printed = tidegate_tests::ran(Command::new(tidegate()).args(["config", "reference"]));
+    let page = fs::read_to_string(root().join("gateway/CONFIGURATION.md")).expect("the page");
+    assert!(printed == page, "run: UPDATE=1 cargo test -p tidegate --lib config::reference");
+}
+
+#[test]
+fn the_example_of_the_configuration_checks() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("tidegate.toml");
+    fs::write(&path, tidegate_tests::ran(Command::new(tidegate()).args(["config", "example"])))
+        .expect("room");
+    let checked = tidegate_tests::ran(Command::new(tidegate()).arg("check").arg("-c").arg(&path));
+    assert!(checked.contains(": good"), "{checked}");
+}
+
+/// As `man` would show them; groff says what it does not understand.
+#[test]
+fn manual_pages_are_without_a_word_of_complaint() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tidegate_tests::ran(Command::new(tidegate()).arg("man").arg(dir.path()));
+    let mut pages: Vec<PathBuf> =
+        fs::read_dir(dir.path()).expect("the folder").map(|entry| entry.expect("a page").path()).collect();
+    pages.sort();
+    assert!(pages.len() > 20, "{pages:?}");
+    for page in pages {
+        let shown = run(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-P-c"]).arg(&page));
+        let complaint = String::from_utf8_lossy(&shown.stderr).into_owned();
+        assert!(shown.status.success() && complaint.is_empty(), "{}: {complaint}", page.display());
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(text.contains("SYNOPSIS") && text.contains("DESCRIPTION"), "{}", page.display());
+    }
+}

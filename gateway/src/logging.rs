@@ -8,25 +8,27 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 /// Environment variable with a level, or with levels by part such as `info,tidegate::spool=debug`.
 pub const ENVIRONMENT: &str = "TIDEGATE_LOG";
 
-/// `[log]`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// `[log]`: what the process says on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The least important line that is written.
+    #[schemars(extend("reload" = true))]
     pub level: Level,
     /// What a line looks like.
     pub format: Format,
 }
 
 /// How much is written; each level includes those above it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The gateway stops.
@@ -43,7 +45,7 @@ pub enum Level {
 }
 
 /// What a line looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.

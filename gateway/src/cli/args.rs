@@ -54,9 +54,15 @@ pub enum Command {
     /// Show a gateway at work: virtual sensors, a live table, an audit
     #[command(long_about = help::DEMO, after_help = help::DEMO_AFTER)]
     Demo(DemoArgs),
+    /// Print every key of the configuration, or a file to start from
+    #[command(long_about = help::CONFIG, after_help = help::CONFIG_AFTER)]
+    Config(ConfigPageArgs),
     /// Print the completions of a shell
     #[command(long_about = help::COMPLETIONS, after_help = help::COMPLETIONS_AFTER)]
     Completions(CompletionsArgs),
+    /// Write manual pages
+    #[command(long_about = help::MAN, after_help = help::MAN_AFTER)]
+    Man(ManArgs),
 }
 
 /// `-c FILE`, for every command that needs the gateway's configuration.
@@ -252,6 +258,30 @@ pub struct CompletionsArgs {
     /// Shell to print them for
     #[arg(value_enum)]
     pub shell: Shell,
+}
+
+/// `tidegate config`
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct ConfigPageArgs {
+    /// What to print
+    #[arg(value_enum)]
+    pub page: ConfigPage,
+}
+
+/// What `tidegate config` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConfigPage {
+    /// Every key in Markdown: type, default, range, meaning, and when a change of it counts
+    Reference,
+    /// A file to start from, in which every key has its default
+    Example,
+}
+
+/// `tidegate man`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Folder for them; it is made if it is not there
+    pub dir: PathBuf,
 }
 
 /// A [`Lane`], as it is typed.

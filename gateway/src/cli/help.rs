@@ -103,6 +103,14 @@ Examples:
   tidegate demo
   tidegate demo --duration 60s --devices 1000 --interval 1s";
 
+pub(super) const CONFIG: &str = "\
+Prints every key of the configuration with its type, default, range and meaning, and whether a change counts when the \
+file is read again or at the next start; or a file to start from. Both are made from what the gateway reads.";
+pub(super) const CONFIG_AFTER: &str = "\
+Examples:
+  tidegate config reference > CONFIGURATION.md
+  tidegate config example > tidegate.toml";
+
 pub(super) const COMPLETIONS: &str =
     "Prints a script that teaches a shell to complete the commands of tidegate.";
 pub(super) const COMPLETIONS_AFTER: &str = "\
@@ -110,3 +118,10 @@ Examples:
   tidegate completions bash > ~/.local/share/bash-completion/completions/tidegate
   tidegate completions zsh > ~/.zfunc/_tidegate
   tidegate completions fish > ~/.config/fish/completions/tidegate.fish";
+
+pub(super) const MAN: &str = "\
+Writes a manual page of this program and one of each of its commands, which say what --help says.";
+pub(super) const MAN_AFTER: &str = "\
+Examples:
+  tidegate man /usr/local/share/man/man1
+  tidegate man pages && man pages/tidegate-run.1";

@@ -7,11 +7,13 @@ mod args;
 mod beside;
 pub mod check;
 pub mod completions;
+pub mod config;
 #[cfg(feature = "demo")]
 mod demo;
 pub mod device;
 mod error;
 mod help;
+pub mod man;
 pub mod print;
 pub mod quickstart;
 mod run;
@@ -20,9 +22,9 @@ pub mod when;
 
 pub use self::{
     args::{
-        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs,
-        DeviceCommandArgs, LaneWord, LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand,
-        SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
+        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
+        DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, ManArgs, QuickstartArgs,
+        ReplayArgs, RunArgs, SpoolArgs, SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -45,7 +47,9 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Spool(args) => spool::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
+        Command::Config(args) => config::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

@@ -57,9 +57,20 @@ fn every_example_of_the_help_parses() {
 #[test]
 fn the_help_names_every_command_and_the_exit_codes() {
     let help = whole().render_long_help().to_string();
-    for name in
-        ["quickstart", "run", "check", "device", "tail", "status", "replay", "spool", "demo", "completions"]
-    {
+    for name in [
+        "quickstart",
+        "run",
+        "check",
+        "device",
+        "tail",
+        "status",
+        "replay",
+        "spool",
+        "demo",
+        "config",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {name} ")), "{name}:\n{help}");
     }
     for code in
@@ -134,6 +145,42 @@ fn errors_of_device_commands_keep_their_meaning() {
     assert_eq!(code(io(std::io::ErrorKind::StorageFull)), EXIT_IO);
     assert_eq!(code(device::DeviceCliError::Usage("x".to_owned())), EXIT_USAGE);
     assert_eq!(code(device::DeviceCliError::Registry(std::fmt::Error)), EXIT_FAILED);
+}
+
+#[test]
+fn every_command_gets_a_manual_page_that_says_what_its_help_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man1");
+    man::run(&ManArgs { dir: pages.clone() }).unwrap();
+    let mut names = Vec::new();
+    named(&Args::command(), "tidegate", &mut names);
+    assert!(names.len() > 20, "{names:?}");
+    for (name, about) in &names {
+        let text = fs::read_to_string(pages.join(format!("{name}.1")))
+            .unwrap_or_else(|_| panic!("no page of {name}"));
+        let plain = text.replace("\\-", "-").replace("\\*(Aq", "'");
+        let first: String = about
+            .chars()
+            .take_while(|letter| letter.is_ascii() && !matches!(letter, '`' | '\n' | '\''))
+            .collect();
+        assert!(plain.contains(first.trim_end()), "{name} lacks {first:?}:\n{plain}");
+        assert!(text.is_ascii(), "{name}");
+        for section in [".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION"] {
+            assert!(text.contains(section), "{name} lacks {section}");
+        }
+    }
+    assert_eq!(fs::read_dir(&pages).unwrap().count(), names.len());
+    let blocked = man::run(&ManArgs { dir: pages.join("tidegate.1") }).unwrap_err();
+    assert_eq!(blocked.exit_code(), EXIT_CANNOT_CREATE);
+}
+
+/// The page's name and what it is about, of `command` and of those in it.
+fn named(command: &clap::Command, name: &str, names: &mut Vec<(String, String)>) {
+    let about = command.get_long_about().or(command.get_about()).expect("an about");
+    names.push((name.to_owned(), about.to_string()));
+    for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        named(inner, &format!("{name}-{}", inner.get_name()), names);
+    }
 }
 
 #[test]

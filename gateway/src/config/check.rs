@@ -121,6 +121,7 @@ fn ports(config: &Config, findings: &mut Vec<Finding>) {
 fn connections(config: &Config, findings: &mut Vec<Finding>) {
     let limits = [
         ("connections_max", config.mqtt.connections_max),
+        ("sessions_per_login_max", config.mqtt.sessions_per_login_max),
         ("unauthenticated_max", config.mqtt.unauthenticated_max),
     ];
     for (key, _) in limits.into_iter().filter(|(_, limit)| *limit == 0) {

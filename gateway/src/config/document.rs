@@ -104,13 +104,11 @@ impl<'i> Document<'i> {
         self.fault_at(at, &finding.wrong, &finding.instead)
     }
 
-    /// A fault at every 0 in the section at `path`: a limit of nothing lets nothing through.
-    pub(super) fn zeros(&self, path: &[&str]) -> Vec<Fault> {
-        let mut section = Some(self.root.get_ref());
-        for key in path {
-            section = section.and_then(|table| table.get(*key)?.get_ref().as_table());
-        }
-        let values = section.into_iter().flat_map(|table| table.values());
+    /// A fault at every 0 in a section's section `limits`: a limit of nothing lets nothing through.
+    pub(super) fn zeros(&self) -> Vec<Fault> {
+        let sections = self.root.get_ref().values().filter_map(|value| value.get_ref().as_table());
+        let limits = sections.filter_map(|section| section.get("limits")?.get_ref().as_table());
+        let values = limits.flat_map(|limits| limits.values());
         let zeros = values.filter(|value| value.get_ref().as_integer().is_some_and(|n| n.as_str() == "0"));
         let instead = "write 1 or more, or leave the key out for its default";
         zeros.map(|value| self.fault_at(value.span(), "0 lets nothing through", instead)).collect()

@@ -29,7 +29,7 @@ pub(crate) fn text(example: &Example) -> String {
 fn gateway(example: &Example) -> String {
     let data = example.data;
     format!(
-        r#"# Tidegate. Every key with its default: what is left out means the same.
+        r#"# Tidegate. Keys with their defaults: what is left out means the same. All there are: `tidegate config reference`.
 # `tidegate check -c FILE` reads it. Changes count: routes and the log level on SIGHUP, the rest at the next start.
 
 # Folder of everything the gateway writes, starting at this file's folder.

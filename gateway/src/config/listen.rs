@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::session::{coap, mqtt::Limits};
@@ -14,7 +15,7 @@ pub const COAP_PORT: u16 = 5683;
 pub const HTTP_PORT: u16 = 8080;
 
 /// `[mqtt]`: MQTT 3.1.1 and 5 on one TCP port.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MqttConfig {
     /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
@@ -22,17 +23,20 @@ pub struct MqttConfig {
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
     /// Open connections at most; one more is closed at once. Each needs a file descriptor.
+    #[schemars(range(min = 1))]
     pub connections_max: usize,
     /// Sessions of one login, such as that of a group; one more is refused.
+    #[schemars(range(min = 1))]
     pub sessions_per_login_max: usize,
     /// Connections of a thread that have not logged in; one more ends the oldest of them.
+    #[schemars(range(min = 1))]
     pub unauthenticated_max: usize,
     /// `[mqtt.limits]`
     pub limits: Limits,
 }
 
 /// `[coap]`: CoAP on one UDP port, in plain text.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoapConfig {
     /// Whether CoAP is listened for at all.
@@ -48,7 +52,7 @@ pub struct CoapConfig {
 }
 
 /// `[http]`: the TCP port set aside for HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
     /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.

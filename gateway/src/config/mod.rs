@@ -16,6 +16,7 @@ mod find;
 pub mod fuzz;
 mod listen;
 mod output;
+mod reference;
 mod secrets;
 mod wording;
 
@@ -28,6 +29,7 @@ use std::{
     thread,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 pub(crate) use self::find::create;
@@ -51,14 +53,15 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 ///
 /// [`Config::default`] is what an empty file means, but for `data`, which [`Config::load`] makes relative to the
 /// file's own folder.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Folder of everything the gateway writes; after [`Config::load`] it starts at the configuration's folder.
+    /// Folder of everything the gateway writes. It starts at the configuration's own folder.
     pub data: PathBuf,
     /// Listeners may be reached from other machines. Off, they are on loopback.
     pub lan: bool,
     /// Runtimes, each with its own listeners; absent: one a core but one.
+    #[schemars(range(max = THREADS_MAX.get()))]
     pub threads: Option<NonZeroU16>,
     /// Devices may come in without a password. Loopback only.
     pub anonymous: bool,
@@ -83,6 +86,7 @@ pub struct Config {
     /// `[[output]]`; the key `output` is read apart, since serde loses the line of what stands
     /// behind a tag.
     #[serde(rename = "output", deserialize_with = "read_elsewhere")]
+    #[schemars(skip)]
     pub outputs: Vec<OutputConfig>,
 }
 
@@ -155,8 +159,7 @@ impl Config {
         };
         config.outputs = outputs;
         config.lan |= overrides.lan;
-        let mut zeros = document.zeros(&["mqtt", "limits"]);
-        zeros.extend(document.zeros(&["coap", "limits"]));
+        let zeros = document.zeros();
         let found: Vec<Fault> =
             check::check(&config).into_iter().map(|finding| document.locate(finding)).collect();
         if zeros.is_empty() && found.is_empty() {
@@ -177,6 +180,12 @@ impl Config {
     #[must_use]
     pub fn example_with(example: &Example) -> String {
         example::text(example)
+    }
+
+    /// Every key in Markdown: type, default, range, meaning, and when a change of it counts.
+    #[must_use]
+    pub fn reference() -> String {
+        reference::markdown()
     }
 
     /// Runtimes to start: `threads`, or one a core but one, which is left to the spool and the outputs.

@@ -3,14 +3,17 @@
 use std::{fmt, path::PathBuf};
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
 };
 
 use super::{
+    check::ROTATE_BYTES_MIN,
     document::{Document, Entry},
     error::Fault,
+    reference::Types,
 };
 
 /// One `[[output]]`, by its `type`.
@@ -20,8 +23,8 @@ pub enum OutputConfig {
     File(FileConfig),
 }
 
-/// `[[output]]` with `type = "file"`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// JSON lines in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileConfig {
     /// Names the output's cursor in the spool and in `tidegate replay --output`: `[A-Za-z0-9_-]{1,64}`.
@@ -30,8 +33,10 @@ pub struct FileConfig {
     pub dir: PathBuf,
     /// A file that has reached this many bytes is closed and the next begun. A number, or a text such as `"64MiB"`.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = ROTATE_BYTES_MIN), extend("format" = "size"))]
     pub rotate_bytes: u64,
     /// Closed files that stay; older ones are deleted.
+    #[schemars(range(min = 1))]
     pub keep_files: u32,
 }
 
@@ -54,6 +59,11 @@ impl Default for FileConfig {
             keep_files: 16,
         }
     }
+}
+
+/// What may stand in an `[[output]]` besides `type`, by the word of `type`.
+pub(super) fn types() -> Vec<(&'static str, Types)> {
+    vec![("file", Types::of::<FileConfig>())]
 }
 
 /// The outputs of `document`; with no word of them, the file output as it is by default.

@@ -10,6 +10,7 @@ use crate::{
     service::alarm::Alarm,
 };
 
+mod ask;
 mod client;
 mod server;
 mod status;
@@ -23,9 +24,9 @@ pub use tail::Tail;
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "control.sock";
 
-/// Bytes of the longest request: an import of as many logins as the registry takes. Whoever may open the socket may
-/// do worse than to fill memory.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of the longest request: an import of as many logins as the registry takes, 335 bytes each where names and
+/// hashes are longest. Of requests beyond 64 KiB one at a time is held.
+pub const REQUEST_BYTES_MAX: usize = 40 * 1024 * 1024;
 
 /// What can be asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]

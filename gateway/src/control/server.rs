@@ -10,13 +10,17 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream, unix::OwnedWriteHalf},
     sync::{Semaphore, oneshot},
     task::LocalSet,
 };
 
-use super::{Answer, REQUEST_BYTES_MAX, ReplayRequest, Request, status, tail};
+use super::{
+    Answer, ReplayRequest, Request,
+    ask::{Asked, Turns},
+    status, tail,
+};
 use crate::{
     auth,
     bridge::{self, Replay},
@@ -30,8 +34,6 @@ use crate::{
 
 /// Askers at once; one more waits.
 const ASKERS_MAX: usize = 64;
-/// How long an asker may take to ask.
-const ASK_MAX: Duration = Duration::from_secs(10);
 /// Wait after a connection that could not be taken.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -102,6 +104,7 @@ impl Server {
 
 async fn accept_all(listener: UnixListener, services: Rc<Services>) {
     let room = Arc::new(Semaphore::new(ASKERS_MAX));
+    let turns = Turns::new();
     loop {
         let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
         let stream = match listener.accept().await {
@@ -113,33 +116,34 @@ async fn accept_all(listener: UnixListener, services: Rc<Services>) {
                 continue;
             }
         };
-        let services = Rc::clone(&services);
+        let (services, turns) = (Rc::clone(&services), turns.clone());
         tokio::task::spawn_local(async move {
             // Who asked may hang up at any time.
-            let _outcome = answer_all(stream, &services).await.is_ok();
+            let _outcome = answer_all(stream, &services, &turns).await.is_ok();
             drop(seat);
         });
     }
 }
 
-async fn answer_all(stream: UnixStream, services: &Services) -> io::Result<()> {
+async fn answer_all(stream: UnixStream, services: &Services, turns: &Turns) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     loop {
-        let mut line = Vec::new();
-        let limit = u64::try_from(REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
-        let mut asked = (&mut lines).take(limit);
-        tokio::time::timeout(ASK_MAX, asked.read_until(b'\n', &mut line)).await??;
-        if line.is_empty() {
-            return Ok(());
-        }
-        let answer = match serde_json::from_slice(&line) {
+        let (line, turn) = match turns.next(&mut lines).await? {
+            Asked::Line(line, turn) => (line, turn),
+            Asked::Refused(why) => return send(&mut write, &Answer::Error(why)).await,
+            Asked::Over => return Ok(()),
+        };
+        let request = serde_json::from_slice(&line);
+        drop(line);
+        let answer = match request {
             Ok(Request::Tail(request)) => {
                 return tail::stream(request, services, &mut lines, &mut write).await;
             }
             Ok(request) => answer(request, services).await,
             Err(error) => Answer::Error(format!("not a request of this version: {error}")),
         };
+        drop(turn);
         send(&mut write, &answer).await?;
     }
 }

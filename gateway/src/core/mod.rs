@@ -19,6 +19,7 @@ mod message;
 
 use std::{sync::Arc, thread};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{feeder::Feeder, hub::Hub};
@@ -39,14 +40,17 @@ pub const SEGMENTS_MAX: usize = 1024;
 pub const TOPICS_MAX: usize = 1_000_000;
 
 /// `[core]`: memory of the live bus.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `segment_bytes_max`: bytes of payload in a segment of the router's log.
+    #[schemars(range(min = SEGMENT_BYTES_MIN, max = SEGMENT_BYTES_MAX))]
     pub segment_bytes_max: usize,
     /// `segments_max`: segments of the log. A service that falls behind them reads on in the spool.
+    #[schemars(range(min = 1, max = SEGMENTS_MAX))]
     pub segments_max: usize,
     /// `topics_max`: devices with a topic of their own, by lane; the router never forgets one. More share one.
+    #[schemars(range(min = 1, max = TOPICS_MAX))]
     pub topics_max: usize,
 }
 

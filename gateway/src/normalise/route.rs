@@ -1,8 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use tidegate_protocol::Lane;
 
 /// One `[[route]]` of the configuration: what to make of a topic where the default does not fit.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[schemars(extend("reload" = true))]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// Pattern: levels of text, `+`, `{device}`, `{measurement}`, and `#` as the last.
@@ -22,13 +24,14 @@ pub struct RouteConfig {
     pub body: Option<BodyForm>,
     /// Lane of the message.
     #[serde(default, deserialize_with = "lane")]
+    #[schemars(with = "Option<String>", extend("enum" = Lane::ALL.map(Lane::as_str)))]
     pub lane: Option<Lane>,
-    /// Numbers are multiplied by this (this key, `offset` and `range` each demand a number: a payload that
-    /// holds none is rejected) …
+    /// What numbers are multiplied by. This key, `offset` and `range` each demand a number: a payload that holds none
+    /// is rejected.
     pub scale: Option<f64>,
-    /// … then this is added …
+    /// What is added to numbers, after `scale`.
     pub offset: Option<f64>,
-    /// … and what is then outside `[min, max]` is rejected.
+    /// The least and the greatest number, after `scale` and `offset`; what is outside is rejected.
     pub range: Option<[f64; 2]>,
     /// Unit of the numbers.
     pub unit: Option<String>,
@@ -40,7 +43,7 @@ pub struct RouteConfig {
 }
 
 /// How a route demands its payloads to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One of the JSON shapes.
@@ -54,7 +57,7 @@ pub enum Format {
 }
 
 /// What stands in a message's body at an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BodyForm {
     /// `sensor_1,36.12`.
@@ -66,7 +69,7 @@ pub enum BodyForm {
 }
 
 /// What the id of a message is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 pub enum IdForm {
     /// The device's own numbers, else the record's.
     #[default]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::segment::BLOCK_BYTES;
 
@@ -21,10 +22,13 @@ pub const SD_CARD_COMMIT_INTERVAL_MS: u64 = 100;
 /// Milliseconds between commits that an owner may ask for.
 pub const COMMIT_INTERVAL_MS_MAX: u64 = 10_000;
 
+/// Percent of `max_disk` that an owner may give to reject records.
+const REJECTS_SHARE_PERCENT_MAX: u8 = 50;
+
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
 /// What happens when there is no room and an output has not confirmed the oldest records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// New records are refused until an output catches up.
@@ -34,38 +38,48 @@ pub enum WhenFull {
     DropOldest,
 }
 
-/// `[spool]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `[spool]`: the log on disk, in which readings wait until every output has them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `max_disk`: bytes the spool may take on disk, both lanes and quarantine together.
     #[serde(rename = "max_disk", deserialize_with = "bytes")]
+    #[schemars(range(min = SEGMENTS_MIN * SEGMENT_BYTES_MIN), extend("format" = "size"))]
     pub spool_bytes_max: u64,
     /// `keep`: how long delivered records stay, space permitting.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration", serialize_with = "span")]
+    #[schemars(with = "String", extend("format" = "span"))]
     pub keep: Duration,
-    /// `when_full`: refuse or drop-oldest.
+    /// `when_full`: what happens to new records when there is no room.
     pub when_full: WhenFull,
     /// `sd_card`: the disk wears by writing; commits are made at most every 100 ms.
     pub sd_card: bool,
     /// `commit_interval_ms`: milliseconds between commits; overrides what `sd_card` says.
+    #[schemars(range(max = COMMIT_INTERVAL_MS_MAX))]
     pub commit_interval_ms: Option<u64>,
     /// `reserve_free`: bytes of the file system that are left to others.
     #[serde(rename = "reserve_free", deserialize_with = "bytes")]
+    #[schemars(extend("format" = "size"))]
     pub reserve_free_bytes: u64,
     /// `rejects_share_percent`: part of `max_disk` that reject records may take.
+    #[schemars(range(max = REJECTS_SHARE_PERCENT_MAX))]
     pub rejects_share_percent: u8,
     /// `segment_bytes`: bytes of one segment, a multiple of 4 KiB; made smaller where `max_disk` is small.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = SEGMENT_BYTES_MIN, max = SEGMENT_BYTES_MAX), extend("format" = "size"))]
     pub segment_bytes: u64,
     /// `commit_bytes_max`: bytes of the largest commit.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = 2 * BLOCK), extend("format" = "size"))]
     pub commit_bytes_max: u64,
-    /// `pending_bytes_max`: bytes appended and not yet durable; beyond it appends are refused as busy.
+    /// `pending_bytes_max`: bytes appended and not yet durable, at least `commit_bytes_max`; beyond it appends are
+    /// refused as busy.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(range(min = 2 * BLOCK), extend("format" = "size"))]
     pub pending_bytes_max: u64,
     /// `recent_bytes_max`: bytes of recent commits a lane kept in memory for live readers.
     #[serde(deserialize_with = "bytes")]
+    #[schemars(extend("format" = "size"))]
     pub recent_bytes_max: u64,
 }
 
@@ -118,8 +132,8 @@ impl Config {
         if self.commit_interval_ms.is_some_and(|ms| ms > COMMIT_INTERVAL_MS_MAX) {
             return fail("commit_interval_ms", format!("at most {COMMIT_INTERVAL_MS_MAX}"));
         }
-        if self.rejects_share_percent > 50 {
-            return fail("rejects_share_percent", "at most 50".into());
+        if self.rejects_share_percent > REJECTS_SHARE_PERCENT_MAX {
+            return fail("rejects_share_percent", format!("at most {REJECTS_SHARE_PERCENT_MAX}"));
         }
         let segment_bytes = self.segment_bytes.min(self.spool_bytes_max / SEGMENTS_MIN) / BLOCK * BLOCK;
         let commit_bytes_max = self.commit_bytes_max.min((segment_bytes - 2 * BLOCK) / 2) / BLOCK * BLOCK;
@@ -183,6 +197,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text)
         .map_err(|_| serde::de::Error::custom(format!("{text:?} is no time span such as \"1d\" or \"12h\"")))
+}
+
+/// The default of `keep`, as an owner writes it.
+fn span<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*span))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_protocol::{DeviceId, Name, Reading, Value};
 
@@ -11,8 +12,8 @@ pub const RULES_MAX: usize = 32;
 /// Devices with a raised alarm that are kept. A device beyond them is told of when there is room again.
 pub const RAISED_DEVICES_MAX: usize = 10_000;
 
-/// `[[alarm]]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// `[[alarm]]`: a rule that tells when a number is too high or too low, and when it is good again.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlarmConfig {
     /// Names the alarm: `[A-Za-z0-9_-]{1,64}`.

@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What all peers of one worker's socket together, and each of them, may make the gateway hold.
 ///
 /// Sizes are bytes, times are milliseconds. Limits on a number of things hold for the whole gateway: each worker has
 /// its share.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// A request's payload; a longer one is told this size (4.13 with Size1).

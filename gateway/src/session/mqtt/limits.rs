@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What one connection, and all of them together, may make the gateway hold or wait for.
 ///
 /// Shared by every session of a listener. Sizes are bytes, times are milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// From the accepted connection to its whole CONNECT.
@@ -14,7 +15,7 @@ pub struct Limits {
     pub connect_bytes_max: u32,
     /// What a client may send behind its CONNECT before it has the CONNACK.
     pub early_bytes_max: u32,
-    /// Any other frame, header included. Told to MQTT 5 clients as Maximum Packet Size.
+    /// A frame other than the CONNECT, header included. Told to MQTT 5 clients as Maximum Packet Size.
     pub frame_bytes_max: u32,
     /// From the first byte of a frame to its last.
     pub frame_ms_max: u64,
@@ -40,11 +41,11 @@ pub struct Limits {
     pub filters_per_frame_max: usize,
     /// QoS 1 messages on their way to the client; its own Receive Maximum may lower it.
     pub downlink_inflight_max: u16,
-    /// Messages that wait for room in that window.
+    /// Messages that wait for room in the window of `downlink_inflight_max`.
     pub downlink_pending_max: usize,
-    /// Bytes of messages that wait for that window or for the socket.
+    /// Bytes of messages that wait for room in the window of `downlink_inflight_max`, or for the socket.
     pub downlink_bytes_max: usize,
-    /// Bytes of other answers that wait for the socket, before reading stops.
+    /// Bytes of answers other than messages that wait for the socket, before reading stops.
     pub reply_bytes_max: usize,
     /// How long an MQTT 3.1.1 client that cannot be told of a refusal is held before its connection ends.
     pub shed_ms_max: u64,
