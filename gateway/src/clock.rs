@@ -53,6 +53,12 @@ impl Clock {
         millis(self.inner.start.elapsed())
     }
 
+    /// Monotonic microseconds since [`Clock::start`], for what is shorter than a millisecond.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.inner.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Milliseconds since the Unix epoch; 0 when the wall clock stands before it.
     #[must_use]
     pub fn wall_ms(&self) -> Millis {

@@ -28,12 +28,15 @@ use crate::{
     clock::{Clock, wall_ms},
     config::{Config, ConfigError, OutputConfig, Overrides},
     control,
+    health::Health,
     listener::{self, Shared, Workers},
     logging::Log,
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
+    service_manager,
     spool::{self, Disk, Lane, Recovered, Spool, Start},
+    web,
 };
 
 /// How often what the registry has noted is written down.
@@ -88,9 +91,11 @@ pub enum StartError {
     },
     /// The address is taken, most likely by another gateway.
     #[error(
-        "cannot listen on {address}: {source}; choose another port in [mqtt], or stop what uses this one"
+        "cannot listen on {address}: {source}; choose another port in [{section}], or stop what uses this one"
     )]
     Listen {
+        /// Of the configuration.
+        section: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.
@@ -121,6 +126,8 @@ pub struct Gateway {
     bridges: Vec<Bridge>,
     workers: Workers,
     control: control::Server,
+    pages: Option<web::Server>,
+    health: Arc<Health>,
     failed: Arc<Notify>,
     reloader: Arc<Reloader>,
 }
@@ -186,6 +193,7 @@ impl Reloader {
             ("anonymous", old.anonymous != config.anonymous),
             ("[spool]", old.spool != config.spool),
             ("[mqtt]", old.mqtt != config.mqtt),
+            ("[http]", old.http != config.http),
             ("[[output]]", old.outputs != config.outputs),
         ];
         changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
@@ -222,20 +230,23 @@ impl Gateway {
             clock.clone(),
             config.threads().get().into(),
         ));
-        let services = control::Services {
+        let health = watch(&shared, &spool, &bridges);
+        let services = Arc::new(control::Services {
             shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
             reloader: Arc::clone(&reloader),
             last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
-        };
-        let control =
-            control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        });
+        let control = control::Server::start(&config.control_path(), Arc::clone(&services))
+            .map_err(StartError::Control)?;
+        let pages = start_pages(config, services)?;
         // Last: whoever sees the port open can ask the control socket.
-        let workers =
-            Workers::start(&shared).map_err(|source| StartError::Listen { address: listen, source })?;
+        let cannot = |source| StartError::Listen { section: "mqtt", address: listen, source };
+        let workers = Workers::start(&shared).map_err(cannot)?;
+        health.set_listening(true);
         tracing::info!(mqtt = %workers.address(), data = %config.data.display(), "ready");
-        Ok(Self { spool, registry, routes, bridges, workers, control, failed, reloader })
+        Ok(Self { spool, registry, routes, bridges, workers, control, pages, health, failed, reloader })
     }
 
     /// The address that MQTT clients connect to.
@@ -262,13 +273,15 @@ impl Gateway {
     /// No signal handler could be installed.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<End> {
         let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(service_manager::feed_watchdog(Arc::clone(&self.health)));
+        service_manager::ready(self.line());
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = self.failed.notified() => break,
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => self.reload().await,
                 _ = flush.tick() => {
                     self.flush_registry().await;
                     // Delivered records are given up after `keep` on an idle gateway too.
@@ -279,14 +292,25 @@ impl Gateway {
                 }
             }
         }
+        service_manager::stopping(self.failure().unwrap_or_else(|| "stopping".to_owned()));
         tokio::task::spawn_blocking(move || self.stop()).await.map_err(io::Error::other)
     }
 
-    fn reload(&self) {
-        match self.reloader.reload() {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(error) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+    /// What the service manager shows of a gateway that is well.
+    fn line(&self) -> String {
+        format!("MQTT on {}", self.workers.address())
+    }
+
+    /// The file is read elsewhere: the disk may be slow, and the watchdog is fed from here.
+    async fn reload(&self) {
+        service_manager::reloading();
+        let reloader = Arc::clone(&self.reloader);
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(())) => tracing::info!("configuration reloaded"),
+            Ok(Err(error)) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+            Err(error) => tracing::error!(%error, "the configuration was not read to its end"),
         }
+        service_manager::ready(self.line());
     }
 
     async fn flush_registry(&self) {
@@ -311,8 +335,10 @@ impl Gateway {
         tracing::info!("stopping");
         let failure = self.failure();
         let mut problems = Vec::new();
+        self.health.set_listening(false);
         problems.extend(self.control.stop().err());
         problems.extend(self.workers.drain().err());
+        problems.extend(self.pages.and_then(|pages| pages.stop().err()));
         if let Err(error) = self.spool.drain() {
             tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
         }
@@ -387,6 +413,26 @@ fn warn_of_forgotten_outputs(config: &Config, spool: &Spool) {
             tracing::warn!(%output, "not configured any more, and holds back what it did not get; configure it, or: tidegate spool forget");
         }
     }
+}
+
+/// Has the threads watched that must not stand still; the workers see to it themselves.
+fn watch(shared: &Shared, spool: &Spool, bridges: &[Bridge]) -> Arc<Health> {
+    shared.health.add(Arc::clone(spool.pulse()));
+    for bridge in bridges {
+        shared.health.add(Arc::clone(bridge.handle().pulse()));
+    }
+    Arc::clone(&shared.health)
+}
+
+fn start_pages(config: &Config, services: Arc<control::Services>) -> Result<Option<web::Server>, StartError> {
+    if !config.http.enabled {
+        return Ok(None);
+    }
+    let address = config.http_address();
+    let server = web::Server::start(address, &config.http, services)
+        .map_err(|source| StartError::Listen { section: "http", address, source })?;
+    tracing::info!(http = %server.address(), "pages");
+    Ok(Some(server))
 }
 
 fn start_bridges(

@@ -39,6 +39,8 @@ pub struct Gateway {
     pub dir: PathBuf,
     /// Of MQTT, on loopback.
     pub port: u16,
+    /// Of the pages, on loopback.
+    pub http_port: u16,
     /// What quickstart made.
     pub device: Login,
     /// What quickstart made.
@@ -86,6 +88,7 @@ impl Gateway {
         Self {
             dir,
             port: mqtt,
+            http_port: http,
             device: login(&printed, DEVICE),
             application: login(&printed, APPLICATION),
             program,

@@ -6,21 +6,27 @@
 
 mod disk;
 mod gateway;
+mod http;
 mod load;
 mod mosquitto;
 mod mqtt;
+mod notify;
 mod output;
 mod programs;
+mod prometheus;
 mod simulator;
 mod sync_times;
 
 pub use disk::{LoopDisk, SmallDisk};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
+pub use http::{HttpAnswer, http, http_get};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
+pub use notify::NotifySocket;
 pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
+pub use prometheus::Metrics;
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 

@@ -1,7 +1,8 @@
 use tokio::sync::{oneshot, watch};
 
 use super::carrier::{
-    BATCH_BYTES_MAX, Carrier, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, items, records,
+    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, items,
+    records,
 };
 use crate::{
     output::OutputError,
@@ -38,6 +39,7 @@ impl Carrier {
         replay: &Replay,
         stopping: &watch::Receiver<bool>,
     ) -> Result<u64, OutputError> {
+        self.pulse.beat_within(DELIVERY_MS_MAX);
         // What the stream has delivered and what the replay delivers are confirmed apart.
         self.confirm().await?;
         let mut delivered: u64 = 0;
@@ -63,6 +65,7 @@ impl Carrier {
             if is_stopping(stopping) {
                 return Err(OutputError::Stopping);
             }
+            self.pulse.beat_within(DELIVERY_MS_MAX);
             let batch = reader.next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
             if batch.is_empty() {
                 break;

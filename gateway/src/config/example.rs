@@ -24,6 +24,7 @@ impl Default for Example {
 /// Every key with its value and what it does.
 pub(crate) fn text(example: &Example) -> String {
     let Example { data, mqtt_port, coap_port, http_port } = example;
+    let pages = pages(*http_port);
     format!(
         r#"# Tidegate. Every key with its default: what is left out means the same.
 # `tidegate check -c FILE` reads it. Changes count: routes and the log level on SIGHUP, the rest at the next start.
@@ -63,13 +64,11 @@ connections_max = 20000  # open connections; one more is closed at once
 # receive_max = 256     # publishes in flight
 # connect_ms_max = 5000
 
-# Ports set aside: this version listens on neither.
+# A port set aside: this version does not listen on it.
 [coap]
 port = {coap_port}
 
-[http]
-port = {http_port}
-
+{pages}
 # What to make of a topic where the default does not fit. Without a route any topic is welcome: the device is the one
 # that logged in, and the topic is kept.
 # [[route]]
@@ -89,6 +88,25 @@ name = "file"
 dir = "out"             # starts at the data folder
 rotate_bytes = "64MiB"
 keep_files = 16         # closed files that stay
+"#
+    )
+}
+
+fn pages(port: u16) -> String {
+    format!(
+        r#"# Pages for who runs the gateway: /metrics (Prometheus), /livez and /readyz. On this machine only, whatever `lan` says,
+# unless `listen` names an address: nobody logs in here.
+[http]
+enabled = true
+# listen = "127.0.0.1"
+port = {port}
+connections_max = 64    # open connections; one more ends the oldest
+
+# What one request may take.
+# [http.limits]
+# header_bytes_max = 8192
+# header_ms_max = 5000
+# request_ms_max = 10000
 "#
     )
 }

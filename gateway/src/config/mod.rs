@@ -36,7 +36,7 @@ pub use self::{
     error::{ConfigError, FAULT_CHARS_MAX, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
-    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
+    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, HttpLimits, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
 };
 use crate::{logging, normalise::RouteConfig, spool};
@@ -148,7 +148,8 @@ impl Config {
         };
         config.outputs = outputs;
         config.lan |= overrides.lan;
-        let zeros = document.zeros(&["mqtt", "limits"]);
+        let mut zeros = document.zeros(&["mqtt", "limits"]);
+        zeros.extend(document.zeros(&["http", "limits"]));
         let found: Vec<Fault> =
             check::check(&config).into_iter().map(|finding| document.locate(finding)).collect();
         if zeros.is_empty() && found.is_empty() {
@@ -190,10 +191,10 @@ impl Config {
         SocketAddr::new(self.address(self.coap.listen), self.coap.port)
     }
 
-    /// Where the HTTP listener listens.
+    /// Where the pages of `[http]` are: on loopback unless `listen` says otherwise, since nobody logs in there.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address(self.http.listen), self.http.port)
+        SocketAddr::new(self.http.listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.http.port)
     }
 
     /// Folder of the spool.

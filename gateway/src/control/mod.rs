@@ -14,7 +14,7 @@ mod tail;
 
 pub use client::{Client, ClientError};
 pub use server::{Server, Services};
-pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status};
+pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status, WritesStatus, observe};
 pub use tail::Tail;
 
 /// The socket's name in the data folder.

@@ -2,7 +2,6 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::Arc,
     thread,
     time::Duration,
@@ -59,7 +58,7 @@ impl Server {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn start(path: &Path, services: Services) -> io::Result<Self> {
+    pub fn start(path: &Path, services: Arc<Services>) -> io::Result<Self> {
         // The caller holds the lock of the data folder: whoever bound this before is gone.
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -72,7 +71,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, async {
-                let accepting = accept_all(UnixListener::from_std(socket)?, Rc::new(services));
+                let accepting = accept_all(UnixListener::from_std(socket)?, services);
                 tokio::select! {
                     () = accepting => {}
                     _ = stopped => {}
@@ -94,7 +93,7 @@ impl Server {
     }
 }
 
-async fn accept_all(listener: UnixListener, services: Rc<Services>) {
+async fn accept_all(listener: UnixListener, services: Arc<Services>) {
     let room = Arc::new(Semaphore::new(ASKERS_MAX));
     loop {
         let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
@@ -107,7 +106,7 @@ async fn accept_all(listener: UnixListener, services: Rc<Services>) {
                 continue;
             }
         };
-        let services = Rc::clone(&services);
+        let services = Arc::clone(&services);
         tokio::task::spawn_local(async move {
             // Who asked may hang up at any time.
             let _outcome = answer_all(stream, &services).await.is_ok();

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
+    health::{Health, Pulse},
     pipeline::Pipeline,
     session::mqtt::{SubscriberId, SubscriptionIndex},
     spool::{Durable, Lane, Offset, Reader},
@@ -59,6 +60,8 @@ pub struct Shared {
     pub connections: AtomicUsize,
     /// What the listeners had to do about their clients.
     pub counters: Counters,
+    /// Which threads are alive.
+    pub health: Arc<Health>,
     /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
     changed: Vec<Arc<Notify>>,
 }
@@ -73,6 +76,7 @@ impl Shared {
             registry,
             directory: Directory::default(),
             throttle: Mutex::new(Throttle::new(ThrottleLimits::default())),
+            health: Arc::new(Health::new(clock.clone())),
             clock,
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -207,7 +211,8 @@ impl Worker {
             let mut duties = JoinSet::new();
             duties.spawn_local(Rc::clone(&worker).follow_commits());
             duties.spawn_local(Rc::clone(&worker).follow_turns());
-            duties.spawn_local(Rc::clone(&worker).follow_deadlines());
+            let pulse = worker.shared.health.watch(format!("worker-{index}"));
+            duties.spawn_local(Rc::clone(&worker).follow_deadlines(pulse));
             duties.spawn_local(Rc::clone(&worker).follow_changes());
             tokio::select! {
                 () = Rc::clone(&worker).follow_inbox(inbox) => {}
@@ -287,11 +292,13 @@ impl Worker {
         }
     }
 
-    async fn follow_deadlines(self: Rc<Self>) {
+    /// The worker's sign of life, too: it shows that its runtime turns.
+    async fn follow_deadlines(self: Rc<Self>, pulse: Arc<Pulse>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            pulse.beat();
             let now_ms = self.shared.clock.now_ms();
             for connection in self.all() {
                 if connection.session.borrow().is_closed() && connection.has_unsent() {

@@ -44,6 +44,8 @@ mod salvage;
 
 mod quarantine;
 
+mod meter;
+
 mod state;
 
 mod status;
@@ -75,6 +77,7 @@ pub use self::{
     gap::{GAP_DEVICES_MAX, GapSummary, OTHER_DEVICES},
     inspect::{CursorReport, GapReport, Report, SegmentReport, inspect, look, verify},
     lane::PerLane,
+    meter::{COMMIT_CLASSES_US, Writes},
     reader::{Batch, Lost, LostCause, Reader},
     record::{
         ClockQuality, Envelope, Kind, Malformed, Offset, Position, Protocol, Record, USER_PROPERTIES_MAX, Uid,
@@ -86,6 +89,7 @@ pub use self::{
     watermark::{Durable, Watermark},
 };
 use self::{pending::Door, state::State};
+use crate::health::Pulse;
 pub use tidegate_protocol::Lane;
 
 /// A handle to the durable log; cheap to clone. The last one dropped closes the spool.
@@ -124,7 +128,7 @@ impl Spool {
             thread.map_err(|error| OpenError::Io { what: format!("starting the thread {name}"), error })
         };
         let threads = [
-            start("spool-writer", Box::new(move || writer.run()))?,
+            start(writer::WRITER, Box::new(move || writer.run()))?,
             start("spool-keeper", Box::new(move || keeper.run()))?,
         ];
         spool.threads().extend(threads);
@@ -241,6 +245,19 @@ impl Spool {
     /// too. Every append does so with its `ts_gw`.
     pub fn note_time(&self, wall_ms: u64) {
         self.handle.state.note_time(wall_ms);
+        self.handle.state.meter.sample();
+    }
+
+    /// Whether new records are refused for want of room. Takes no file to tell.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.handle.state.pending().is_full()
+    }
+
+    /// The writer's sign of life.
+    #[must_use]
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.handle.state.pulse
     }
 
     /// The spool at this moment. Reads files.

@@ -249,6 +249,11 @@ impl Pending {
         any
     }
 
+    /// Whether new records are refused for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        self.no_room && self.refusing
+    }
+
     /// The latest arrival appended, Unix milliseconds; 0 before the first.
     pub(super) fn wall_ms(&self) -> u64 {
         self.wall_ms

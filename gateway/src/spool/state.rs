@@ -15,11 +15,13 @@ use super::{
     config::Limits,
     cursor::Cursors,
     lost::LostRecords,
+    meter::Meter,
     pending::{Door, Pending},
     quarantine::Quarantine,
     recent::Recent,
     storage::{Lock, Storage},
 };
+use crate::{clock::Clock, health::Pulse};
 
 /// How long the keeper sleeps when nobody tells it anything: free space may come back by others' doing.
 const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
@@ -28,6 +30,10 @@ const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
 pub(super) struct State {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) limits: Limits,
+    pub(super) clock: Clock,
+    pub(super) meter: Arc<Meter>,
+    /// The writer's.
+    pub(super) pulse: Arc<Pulse>,
     pub(super) watermark: Watermark,
     pub(super) recent: PerLane<Recent>,
     pub(super) cursors: Cursors,

@@ -11,14 +11,16 @@ use super::{
     gap::GAPS_FOLDER,
     keeper::Keeper,
     lost::LostRecords,
+    meter::{Meter, Metered},
     pending::Pending,
     quarantine::{QUARANTINE_FOLDER, Quarantine},
     recent::Recent,
     recovery::{self, bytes_left},
     state::State,
     storage::Storage,
-    writer::Writer,
+    writer::{WRITER, WRITER_SILENCE_MS_MAX, Writer},
 };
+use crate::{clock::Clock, health::Pulse};
 
 /// The spool's two workers, run step by step instead of by threads.
 #[doc(hidden)]
@@ -58,6 +60,9 @@ pub(super) fn open(
     wall_ms: u64,
 ) -> Result<(Arc<State>, Stepper, Recovered), OpenError> {
     let limits = config.limits()?;
+    let clock = Clock::start();
+    let meter = Arc::new(Meter::new(clock.clone()));
+    let storage: Arc<dyn Storage> = Arc::new(Metered::new(storage, Arc::clone(&meter)));
     let directory = storage.directory();
     let fail = |what: &str| {
         let what = format!("{what} {}", directory.display());
@@ -91,6 +96,9 @@ pub(super) fn open(
         kick: Condvar::new(),
         storage,
         limits,
+        pulse: Arc::new(Pulse::new(WRITER, clock.clone(), WRITER_SILENCE_MS_MAX)),
+        clock,
+        meter,
         lock,
     });
     let mut keeper = Keeper::new(Arc::clone(&state));

@@ -70,6 +70,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
 fn configuration(folder: &Path) -> Config {
     let mut config = Config { data: folder.to_owned(), ..Config::default() };
     config.mqtt.port = 0;
+    config.http.enabled = false;
     config
 }
 

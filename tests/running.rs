@@ -1,0 +1,312 @@
+//! What makes the gateway pleasant to run: pages, the service manager, the log.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use tidegate_tests::{
+    Acknowledged, Client, Gateway, Load, Metrics, NotifySocket, SmallDisk, Version, eventually, http,
+    http_get, read_credentials, within,
+};
+
+const READING: &[u8] = br#"{"temperature":23.4}"#;
+
+/// What the service manager asks for in these tests.
+const WATCHDOG: Duration = Duration::from_secs(2);
+
+fn metrics(gateway: &Gateway) -> Metrics {
+    let page = http_get(gateway.http_port, "/metrics");
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.head.contains("content-type: text/plain; version=0.0.4"), "{}", page.head);
+    Metrics::read(&page.body)
+}
+
+/// Another device's publish is acknowledged.
+fn assert_serves(gateway: &Gateway) {
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    assert_eq!(client.publish_and_wait("telemetry", READING, 1), 0);
+}
+
+/// Has `fault` befall the calls of one thread of the gateway. The thread goes on when this is dropped.
+struct Hurt(Child);
+
+impl Hurt {
+    fn thread(gateway: &Gateway, name: &str, fault: &str) -> Self {
+        let tasks = PathBuf::from(format!("/proc/{}/task", gateway.pid()));
+        let is_named =
+            |task: &Path| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+        let mut threads =
+            fs::read_dir(&tasks).expect("the gateway runs").map(|task| task.expect("a thread").path());
+        let thread = threads.find(|task| is_named(task)).unwrap_or_else(|| panic!("no thread {name}"));
+        let id = thread.file_name().and_then(|id| id.to_str()).expect("a number");
+        let calls = fault.split(':').next().unwrap_or("");
+        let strace = Command::new("strace")
+            .args(["-qq", "-e", "signal=none", "-o", "/dev/null", "-p", id])
+            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={fault}")])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("strace is installed");
+        let status = thread.join("status");
+        eventually("strace has the thread", || {
+            let status = fs::read_to_string(&status).unwrap_or_default();
+            let traced = |line: &str| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0");
+            status.lines().any(traced).then_some(())
+        });
+        Self(strace)
+    }
+}
+
+impl Drop for Hurt {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+#[test]
+fn metrics_are_prometheus_text_with_the_numbers_of_status() {
+    let gateway = Gateway::start();
+    let before = metrics(&gateway);
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    for id in 1..=20 {
+        assert_eq!(client.publish_and_wait("telemetry", READING, id), 0);
+    }
+    assert!(client.publish_and_wait("telemetry//other", READING, 21) >= 0x80, "not its own");
+    eventually("all is delivered", || (gateway.status()["oldest_unsent_ms"].is_null()).then_some(()));
+    let (after, status) = (metrics(&gateway), gateway.status());
+    assert_eq!(after.get("tidegate_messages_accepted_total"), 20.0);
+    assert_eq!(after.get("tidegate_messages_denied_total"), 1.0);
+    assert_eq!(after.get("tidegate_connections"), 1.0);
+    assert_eq!(after.get(r#"tidegate_spool_records{lane="telemetry"}"#), 20.0);
+    assert_eq!(after.get(r#"tidegate_output_delivered_records_total{output="file"}"#), 20.0);
+    assert_eq!(after.get(r#"tidegate_output_oldest_unsent_seconds{output="file"}"#), 0.0);
+    assert_eq!(
+        after.get("tidegate_spool_disk_bytes"),
+        status["spool"]["disk_bytes"].as_f64().expect("a number")
+    );
+    assert_eq!(after.get("tidegate_spool_commit_seconds_count"), status["spool"]["writes"]["commits"]);
+    assert_eq!(after.get("tidegate_still_threads"), 0.0);
+    // Each was acknowledged before the next was sent: 20 commits of a block.
+    let blocks =
+        after.get("tidegate_spool_written_bytes_total") - before.get("tidegate_spool_written_bytes_total");
+    assert!(blocks >= 20.0 * 4096.0, "{blocks}");
+    assert!(after.get("tidegate_spool_commit_seconds_sum") > 0.0);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(after.get(&format!("tidegate_build_info{{version=\"{version}\"}}")), 1.0);
+}
+
+#[test]
+fn a_full_spool_is_alive_and_not_ready() {
+    let disk = SmallDisk::make(1);
+    let mut gateway = Gateway::make();
+    gateway.configure(r#"max_disk = "2GB""#, r#"max_disk = "8MB""#);
+    symlink(disk.path(), gateway.out()).expect("the output is not there yet");
+    gateway.run();
+    assert_eq!(http_get(gateway.http_port, "/readyz").status, 200);
+    assert_eq!(http_get(gateway.http_port, "/livez").body, "alive\n");
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    let payload = vec![b'x'; 60_000];
+    assert!((1..2_000).any(|id| client.publish_and_wait("blob", &payload, id) >= 0x80), "it fills up");
+    let page = http_get(gateway.http_port, "/readyz");
+    assert_eq!(page.status, 503);
+    assert!(page.body.contains("no room on the disk"), "{}", page.body);
+    assert_eq!(http_get(gateway.http_port, "/livez").status, 200, "to start again would not make room");
+    let metrics = metrics(&gateway);
+    assert_eq!(metrics.get("tidegate_spool_full"), 1.0);
+    assert!(metrics.get("tidegate_messages_shed_total") >= 1.0);
+}
+
+#[test]
+fn requests_that_are_none_of_the_pages_business() {
+    let gateway = Gateway::start();
+    let ask = |request: &str| {
+        let answer = http(gateway.http_port, request.as_bytes());
+        answer.unwrap_or_else(|error| panic!("no answer to {request:?}: {error}")).status
+    };
+    for path in
+        ["/", "/metrics/", "/..%2f..%2fetc%2fpasswd", "/../../etc/passwd", "/metrics/../../state.db", "/%00"]
+    {
+        assert_eq!(http_get(gateway.http_port, path).status, 404, "{path}");
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        assert_eq!(ask(&format!("{method} /metrics HTTP/1.1\r\nHost: a\r\n\r\n")), 405, "{method}");
+    }
+    for head in ["Content-Length: 1073741824", "Transfer-Encoding: chunked"] {
+        assert_eq!(ask(&format!("POST /metrics HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")), 413, "{head}");
+        assert_eq!(ask(&format!("GET /livez HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")), 413, "{head}");
+    }
+    let long = "x".repeat(9_000);
+    assert_eq!(ask(&format!("GET /livez HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n")), 431, "header_bytes_max");
+    assert!([414, 431].contains(&ask(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"))));
+    let many: String = (0..100).map(|n| format!("X{n}: 1\r\n")).collect();
+    assert_eq!(ask(&format!("GET /livez HTTP/1.1\r\nHost: a\r\n{many}\r\n")), 431, "lines of a header");
+    for wrong in [
+        "\u{16}\u{3}\u{1}\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let answer = http(gateway.http_port, wrong.as_bytes());
+        assert!(!matches!(&answer, Ok(answer) if answer.status < 400), "{wrong:?}: {answer:?}");
+    }
+    assert_eq!(http_get(gateway.http_port, "/livez").status, 200);
+    assert_serves(&gateway);
+}
+
+#[test]
+fn who_sends_slowly_is_hung_up_on() {
+    let mut gateway = Gateway::make();
+    gateway.configure("# [http.limits]", "[http.limits]\nheader_ms_max = 700\nrequest_ms_max = 1500");
+    gateway.run();
+    let begin = Instant::now();
+    let mut slow = TcpStream::connect(("127.0.0.1", gateway.http_port)).expect("it listens");
+    slow.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    let mut dribble = slow.try_clone().expect("a socket");
+    let writer = thread::spawn(move || {
+        for byte in
+            b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: 1234567890123456789012345678901234567890"
+        {
+            if dribble.write_all(&[*byte]).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let mut answer = Vec::new();
+    let _ended = slow.read_to_end(&mut answer);
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(600) && took < Duration::from_secs(6), "{took:?}");
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    drop(slow);
+    writer.join().expect("it only writes");
+    assert_serves(&gateway);
+}
+
+#[test]
+fn silent_connections_give_way_to_new_ones() {
+    let mut gateway = Gateway::make();
+    gateway.configure("connections_max = 64 ", "connections_max = 5 ");
+    gateway.run();
+    let connect = || TcpStream::connect(("127.0.0.1", gateway.http_port)).expect("it listens");
+    let mut silent: Vec<TcpStream> = (0..40).map(|_| connect()).collect();
+    assert_eq!(http_get(gateway.http_port, "/livez").status, 200);
+    for stream in &mut silent[..30] {
+        stream.set_read_timeout(Some(Duration::from_secs(3))).expect("a socket");
+        let hung_up = match stream.read(&mut [0; 16]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        };
+        assert!(hung_up, "all but the last are hung up on");
+    }
+    let turned_away = metrics(&gateway).get("tidegate_http_turned_away_total");
+    assert!((35.0..=37.0).contains(&turned_away), "{turned_away}");
+    assert_serves(&gateway);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let mut gateway = Gateway::make();
+    let _other = TcpListener::bind(("127.0.0.1", gateway.http_port)).expect("it was free");
+    let failure = gateway.try_run().expect_err("it does not start");
+    let place = format!("cannot listen on 127.0.0.1:{}", gateway.http_port);
+    assert!(failure.log.contains(&place) && failure.log.contains("[http]"), "{}", failure.log);
+    gateway.configure("enabled = true\n# listen", "enabled = false\n# listen");
+    gateway.run();
+    assert_serves(&gateway);
+}
+
+#[test]
+fn the_pages_stay_on_loopback() {
+    let mut gateway = Gateway::make();
+    gateway.configure("lan = false", "lan = true");
+    gateway.run();
+    let sockets = fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let listening = |port: u16| -> Vec<&str> {
+        let port = format!(":{port:04X} ");
+        sockets.lines().filter(|line| line.contains(&port) && line.contains(" 0A ")).collect()
+    };
+    assert!(listening(gateway.port).iter().all(|line| line.contains(" 00000000:")), "MQTT is let out");
+    let pages = listening(gateway.http_port);
+    assert!(!pages.is_empty() && pages.iter().all(|line| line.contains(" 0100007F:")), "{pages:?}");
+}
+
+fn watched(notify: &NotifySocket) -> Gateway {
+    let mut gateway = Gateway::make();
+    gateway.with_environment("NOTIFY_SOCKET", notify.path());
+    gateway.with_environment("WATCHDOG_USEC", &WATCHDOG.as_micros().to_string());
+    gateway
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let notify = NotifySocket::bind();
+    let mut gateway = watched(&notify);
+    gateway.run();
+    let ready = notify.wait_for("READY=1", Duration::from_secs(10));
+    assert!(ready.iter().any(|line| line.starts_with("STATUS=MQTT on 127.0.0.1:")), "{ready:?}");
+    let fed = notify.count("WATCHDOG=1", Duration::from_secs(5));
+    assert!((3..=7).contains(&fed), "fed {fed} times in 5 s, asked for every 2 s");
+
+    gateway.signal(Signal::HUP);
+    let reloading = notify.wait_for("RELOADING=1", Duration::from_secs(10));
+    let at = reloading.iter().find_map(|line| line.strip_prefix("MONOTONIC_USEC=")?.parse::<u64>().ok());
+    assert!(at.is_some_and(|at| at > 0), "{reloading:?}");
+    notify.wait_for("READY=1", Duration::from_secs(10));
+
+    gateway.signal(Signal::TERM);
+    notify.wait_for("STOPPING=1", Duration::from_secs(10));
+    assert!(gateway.wait(Duration::from_secs(30)).success());
+}
+
+#[test]
+fn a_worker_that_hangs_starves_the_watchdog() {
+    let notify = NotifySocket::bind();
+    let mut gateway = watched(&notify);
+    gateway.run();
+    notify.wait_for("WATCHDOG=1", Duration::from_secs(10));
+    let hurt = Hurt::thread(&gateway, "worker-0", "epoll_wait:delay_enter=60000000:when=1");
+    let status = notify.wait_for("STATUS=worker-0 stands still", Duration::from_secs(30));
+    assert_eq!(notify.count("WATCHDOG=1", 3 * WATCHDOG), 0, "after {status:?}");
+    let page = http_get(gateway.http_port, "/livez");
+    assert_eq!(page.status, 503);
+    assert!(page.body.contains("worker-0 stands still"), "{}", page.body);
+    assert_eq!(metrics(&gateway).get("tidegate_still_threads"), 1.0);
+    drop(hurt);
+    notify.wait_for("WATCHDOG=1", Duration::from_secs(90));
+    assert_eq!(http_get(gateway.http_port, "/livez").status, 200);
+}
+
+#[test]
+fn a_slow_disk_does_not_starve_the_watchdog() {
+    let notify = NotifySocket::bind();
+    let mut gateway = watched(&notify);
+    gateway.run();
+    notify.wait_for("WATCHDOG=1", Duration::from_secs(10));
+    let hurt = Hurt::thread(&gateway, "spool-writer", "pwrite64:delay_exit=16000000:when=1");
+    let logins = read_credentials(&gateway.add_devices(2, "virtual_"));
+    let load = Load::start(gateway.port, &logins, &Acknowledged::new());
+    let not_ready = within(Duration::from_secs(15), || {
+        let page = http_get(gateway.http_port, "/readyz");
+        assert_eq!(http_get(gateway.http_port, "/livez").status, 200);
+        page.body.contains("the disk has not answered for").then_some(())
+    });
+    assert!(not_ready.is_some(), "{}", gateway.log());
+    let fed = notify.count("WATCHDOG=1", Duration::from_millis(500));
+    assert!(fed >= 8, "fed {fed} times in more than 10 s");
+    let ready = within(Duration::from_secs(30), || {
+        (http_get(gateway.http_port, "/readyz").status == 200).then_some(())
+    });
+    assert!(ready.is_some(), "the disk has answered: {}", gateway.log());
+    drop(hurt);
+    within(Duration::from_secs(10), || (load.acknowledged().len() == 2).then_some(())).expect("both go on");
+    load.stop();
+    assert!(gateway.is_running());
+}
