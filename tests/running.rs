@@ -14,7 +14,7 @@ use std::{
 use rustix::process::Signal;
 use tidegate_tests::{
     Acknowledged, Client, Gateway, Load, Metrics, NotifySocket, SmallDisk, Version, eventually, http,
-    http_get, read_credentials, within,
+    http_get, ran, read_credentials, run, tidegate, within,
 };
 
 const READING: &[u8] = br#"{"temperature":23.4}"#;
@@ -309,4 +309,122 @@ fn a_slow_disk_does_not_starve_the_watchdog() {
     within(Duration::from_secs(10), || (load.acknowledged().len() == 2).then_some(())).expect("both go on");
     load.stop();
     assert!(gateway.is_running());
+}
+
+#[test]
+fn the_log_says_more_for_a_while() {
+    let mut gateway = Gateway::start();
+    let refused = |gateway: &Gateway| {
+        let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+        client.publish_and_wait("telemetry//other", READING, 1);
+        drop(client);
+        gateway.log().matches("DEBUG tidegate::pipeline: refused").count()
+    };
+    assert_eq!(refused(&gateway), 0, "info");
+    let said = gateway.command(&["log", "tidegate::pipeline=debug", "--for", "3s"]);
+    assert!(
+        said.starts_with("info,tidegate::pipeline=debug until ") && said.ends_with(", then info\n"),
+        "{said}"
+    );
+    assert_eq!(refused(&gateway), 1);
+    assert_eq!(gateway.status()["log"]["filter"], "info,tidegate::pipeline=debug");
+
+    gateway.configure(r#"level = "info""#, r#"level = "warn""#);
+    gateway.signal(Signal::HUP);
+    eventually("SIGHUP is for afterwards", || (gateway.status()["log"]["lasting"] == "warn").then_some(()));
+    assert_eq!(refused(&gateway), 2, "it stays for its time");
+    eventually("it ends by itself", || (gateway.command(&["log"]) == "warn\n").then_some(()));
+    assert_eq!(refused(&gateway), 2);
+
+    gateway.command(&["log", "debug", "--for", "1h"]);
+    assert_eq!(refused(&gateway), 3);
+    assert_eq!(gateway.command(&["log", "--reset"]), "warn\n");
+    assert_eq!(refused(&gateway), 3);
+    for wrong in [["dbug", "1s"], ["tidegate=loud", "1s"], ["debug", "8d"]] {
+        let mut command = Command::new(tidegate());
+        command.args(["log", wrong[0], "--for", wrong[1], "-c"]).arg(gateway.config_path());
+        let refused = run(&mut command);
+        assert_eq!(refused.status.code(), Some(1), "{wrong:?}: {refused:?}");
+    }
+    assert_eq!(gateway.command(&["log"]), "warn\n", "a wrong wish changes nothing");
+}
+
+/// What the spool writes in `time`, and the readings it takes.
+fn written(gateway: &Gateway, time: Duration) -> (f64, f64) {
+    let read = || {
+        let page = metrics(gateway);
+        (page.get("tidegate_spool_written_bytes_total"), page.get("tidegate_messages_accepted_total"))
+    };
+    let (bytes, readings) = read();
+    thread::sleep(time);
+    let (bytes_after, readings_after) = read();
+    (bytes_after - bytes, readings_after - readings)
+}
+
+/// `column` of what `tidegate size` says of so many readings in `time`, scaled to that time.
+fn reckoned(readings: f64, time: Duration, column: &str) -> f64 {
+    let rate = format!("{readings:.0}/{}s", time.as_secs());
+    let printed = ran(Command::new(tidegate()).args([
+        "size",
+        "--devices",
+        "1",
+        "--payload",
+        "52",
+        "--json",
+        "--rate",
+        &rate,
+    ]));
+    let answer: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    answer[column]["written_bytes_per_day"].as_f64().expect("a number") * time.as_secs_f64() / 86_400.0
+}
+
+/// The prediction is for readings that come evenly: what a run writes is at most a tenth more and no less than two
+/// thirds.
+fn assert_near(found: f64, reckoned: f64) {
+    println!("{found:.0} bytes written, {reckoned:.0} reckoned: {:.2}", found / reckoned);
+    assert!(found <= reckoned * 1.1 && found >= reckoned * 0.66, "{found} written, {reckoned} reckoned");
+}
+
+#[test]
+fn size_reckons_what_a_run_writes() {
+    const TIME: Duration = Duration::from_secs(8);
+    let mut gateway = Gateway::make();
+    gateway.configure("sd_card = false", "sd_card = true ");
+    gateway.run();
+    let logins = read_credentials(&gateway.add_devices(4, "virtual_"));
+    let load = Load::start(gateway.port, &logins, &Acknowledged::new());
+    thread::sleep(Duration::from_secs(2));
+    let (bytes, readings) = written(&gateway, TIME);
+    load.stop();
+    assert_near(bytes, reckoned(readings, TIME, "sd_card_true"));
+    assert!(gateway.stop().success());
+
+    // One by one: each is a commit.
+    gateway.configure("sd_card = true ", "sd_card = false");
+    gateway.run();
+    let device = gateway.device.clone();
+    let port = gateway.port;
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let sender = thread::spawn(move || {
+        let mut client = Client::login(port, Version::V5, &device);
+        let mut id = 0;
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            thread::sleep(Duration::from_millis(5));
+            id = id % 60_000 + 1;
+            assert_eq!(client.publish_and_wait("telemetry", READING, id), 0);
+        }
+    });
+    thread::sleep(Duration::from_secs(2));
+    let (bytes, readings) = written(&gateway, TIME);
+    drop(stop);
+    sender.join().expect("every reading is acknowledged");
+    assert!(readings > 50.0, "{readings}");
+    assert_near(bytes, reckoned(readings, TIME, "sd_card_false"));
+    let per_day =
+        gateway.status()["spool"]["writes"]["bytes_per_day"].as_f64().expect("some seconds are over");
+    let told = bytes / TIME.as_secs_f64() * 86_400.0;
+    assert!(
+        per_day > told / 4.0 && per_day < told * 4.0,
+        "{per_day} a day in status, {told} while it was loaded"
+    );
 }

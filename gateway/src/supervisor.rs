@@ -183,6 +183,12 @@ impl Reloader {
 }
 
 impl Reloader {
+    /// The process's log; none where a gateway is part of another program.
+    #[must_use]
+    pub fn log(&self) -> Option<&Log> {
+        self.source.as_ref().map(|source| &source.log)
+    }
+
     /// The keys that differ from those that the gateway was started with and that it cannot change while it runs.
     fn needs_restart(&self, config: &Config) -> Vec<&'static str> {
         let old = &self.started;

@@ -27,7 +27,7 @@ pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a record is reckoned to take beside its payload.
 pub(super) const RECORD_BYTES: usize = 64;
 /// Time between two confirmations.
-const UNCONFIRMED_MS_MAX: u64 = 500;
+pub const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
 const DRAIN_MS_MAX: u64 = 5_000;
 /// How long a batch may be on its way, with the wait behind a failure: an output that does not even fail in this

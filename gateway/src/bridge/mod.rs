@@ -28,6 +28,7 @@ mod carrier;
 mod replay;
 
 use backoff::Backoff;
+pub use carrier::UNCONFIRMED_MS_MAX;
 use carrier::{Carrier, Unconfirmed};
 pub use replay::{Replay, Replayed};
 

@@ -15,14 +15,15 @@ mod help;
 pub mod print;
 pub mod quickstart;
 mod run;
+mod size;
 mod spool;
 pub mod when;
 
 pub use self::{
     args::{
         Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, DEMO_DEVICES_MAX, DemoArgs,
-        DeviceCommandArgs, LaneWord, LogArgs, QuickstartArgs, ReplayArgs, RunArgs, SpoolArgs, SpoolCommand,
-        SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
+        DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, QuickstartArgs, ReplayArgs, RunArgs, SizeArgs,
+        SpoolArgs, SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -41,8 +42,10 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Device(args) => beside::device(args),
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
+        Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
         Command::Spool(args) => spool::run(args),
+        Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Completions(args) => completions::run(args),

@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::{DeviceAnswer, DeviceCommand};
+use crate::{
+    auth::{DeviceAnswer, DeviceCommand},
+    logging::Filtering,
+};
 
 mod client;
 mod server;
@@ -19,6 +22,9 @@ pub use tail::Tail;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "control.sock";
+
+/// Milliseconds that a filter of the log may be asked for: what is to last belongs in the configuration.
+pub const LOG_FOR_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Bytes of the longest request.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -39,6 +45,8 @@ pub enum Request {
     Forget(String),
     /// Read the configuration again, as SIGHUP does.
     Reload,
+    /// Look at or change what is logged.
+    Log(LogRequest),
 }
 
 /// Which readings `tail` shows.
@@ -50,6 +58,23 @@ pub struct TailRequest {
     pub lane: Option<String>,
     /// From this time on, Unix milliseconds; else from now on.
     pub from_ms: Option<u64>,
+}
+
+/// What is to be logged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogRequest {
+    /// As before.
+    Show,
+    /// What the start or the configuration chose.
+    Reset,
+    /// Something else for a while.
+    Set {
+        /// Such as `debug` or `tidegate::session=trace`.
+        filter: String,
+        /// How long.
+        for_ms: u64,
+    },
 }
 
 /// Which span goes to which output again.
@@ -79,6 +104,8 @@ pub enum Answer {
     Forgotten,
     /// To [`Request::Reload`].
     Reloaded,
+    /// To [`Request::Log`]: what is logged from here on.
+    Log(Filtering),
     /// What was asked cannot be done, and why.
     Error(String),
 }

@@ -15,7 +15,7 @@ use tokio::{
     task::LocalSet,
 };
 
-use super::{Answer, REQUEST_BYTES_MAX, ReplayRequest, Request, status, tail};
+use super::{Answer, LOG_FOR_MS_MAX, LogRequest, REQUEST_BYTES_MAX, ReplayRequest, Request, status, tail};
 use crate::{
     auth,
     bridge::{self, Replay},
@@ -164,8 +164,40 @@ async fn answer(request: Request, services: &Services) -> Answer {
             Ok(()) => Answer::Reloaded,
             Err(error) => Answer::Error(error.to_string()),
         },
+        Request::Log(request) => log(request, &services.reloader),
         Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),
     }
+}
+
+/// What is asked for ends by itself, whether or not the asker is still there.
+fn log(request: LogRequest, reloader: &Arc<Reloader>) -> Answer {
+    let Some(log) = reloader.log() else {
+        return Answer::Error(
+            "this gateway is part of another program, whose log it does not change".to_owned(),
+        );
+    };
+    match request {
+        LogRequest::Show => {}
+        LogRequest::Reset => log.end(None),
+        LogRequest::Set { for_ms, .. } if for_ms > LOG_FOR_MS_MAX => {
+            let days = LOG_FOR_MS_MAX / (24 * 60 * 60 * 1000);
+            return Answer::Error(format!("at most {days} days; what is to last belongs in [log] level"));
+        }
+        LogRequest::Set { filter, for_ms } => match log.ask(&filter, wall_ms().saturating_add(for_ms)) {
+            Err(error) => return Answer::Error(error.to_string()),
+            Ok(turn) => {
+                tracing::info!(filter, for_ms, "the log was asked to say more or less");
+                let reloader = Arc::clone(reloader);
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                    if let Some(log) = reloader.log() {
+                        log.end(Some(turn));
+                    }
+                });
+            }
+        },
+    }
+    Answer::Log(log.filtering())
 }
 
 /// A running output keeps its cursor: what holds back deletion for nobody may go.

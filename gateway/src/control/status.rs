@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Services;
 use crate::{
+    cli::when::timestamp,
     clock::wall_ms,
+    logging::{Filtering, Log},
     spool::{self, CursorStatus, Lane, ReadError},
 };
 
@@ -28,6 +30,9 @@ pub struct Status {
     /// Threads that stand still, and for how long; empty when all is well.
     #[serde(default)]
     pub still: Vec<String>,
+    /// What is logged; none where the gateway is part of another program.
+    #[serde(default)]
+    pub log: Option<Filtering>,
     /// Records that are gone: dropped by choice, or taken by damage of the disk.
     pub lost: u64,
     /// Age of the oldest record that an output has not confirmed, milliseconds; none when all is delivered.
@@ -191,6 +196,7 @@ pub fn observe(services: &Services) -> Result<Status, ReadError> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_ms: now_ms.saturating_sub(services.shared.clock.now_ms()),
         still: services.shared.health.still(),
+        log: services.reloader.log().map(Log::filtering),
         lost: spool.dropped.saturating_add(spool.lost),
         oldest_unsent_ms: outputs.iter().filter_map(|output| output.oldest_unsent_ms).max(),
         failure: spool.failure.as_ref().map(ToString::to_string),
@@ -334,6 +340,9 @@ impl fmt::Display for Status {
         )?;
         let ConnectionStatus { accepted, denied, rejected, shed, .. } = &self.connections;
         writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
+        if let Some(Filtering { filter, until_ms: Some(until_ms), .. }) = &self.log {
+            writeln!(f, "log         {filter} until {}", timestamp(*until_ms))?;
+        }
         if !self.connections.qos0_only.is_empty() {
             let names = self.connections.qos0_only.join(", ");
             let more = if self.connections.qos0_more { " and more" } else { "" };

@@ -54,6 +54,8 @@ mod inspect;
 
 mod storage;
 
+mod sizing;
+
 mod stepper;
 
 pub mod fuzz;
@@ -83,6 +85,7 @@ pub use self::{
         ClockQuality, Envelope, Kind, Malformed, Offset, Position, Protocol, Record, USER_PROPERTIES_MAX, Uid,
     },
     recovery::Recovered,
+    sizing::{DAY_MS, Load, Sizing, size},
     status::{CursorLane, CursorStatus, LaneStatus, Status},
     stepper::Stepper,
     storage::{Disk, Fault, Lock, SimulatedDisk, Storage, StorageFile, Synced},
