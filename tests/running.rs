@@ -13,8 +13,8 @@ use std::{
 
 use rustix::process::Signal;
 use tidegate_tests::{
-    Acknowledged, Client, Gateway, Load, Metrics, NotifySocket, SmallDisk, Version, eventually, http,
-    http_get, ran, read_credentials, run, tidegate, within,
+    Acknowledged, Client, Gateway, Load, Metrics, NotifySocket, PlainDisk, SmallDisk, Version, eventually,
+    http, http_get, missing_at_last, ran, read_credentials, run, tidegate, within,
 };
 
 const READING: &[u8] = br#"{"temperature":23.4}"#;
@@ -427,4 +427,29 @@ fn size_reckons_what_a_run_writes() {
         per_day > told / 4.0 && per_day < told * 4.0,
         "{per_day} a day in status, {told} while it was loaded"
     );
+}
+
+/// A ramfs refuses O_DIRECT, so the spool has to sync each commit by a call of its own; failing that call shows that
+/// it is made and that the acknowledgement waits for it.
+#[test]
+fn where_direct_writes_are_refused_each_commit_is_synced() {
+    let disk = PlainDisk::make();
+    let mut gateway = Gateway::make_at(&disk.path().join("try"));
+    // A ramfs says of itself that nothing is free.
+    gateway.configure(r#"reserve_free = "100MB""#, r#"reserve_free = "0MB""#);
+    gateway.configure(r#"max_disk = "2GB""#, r#"max_disk = "20MB""#);
+    gateway.run();
+    let logins = read_credentials(&gateway.add_devices(2, "virtual_"));
+    let before = Load::start(gateway.port, &logins, &Acknowledged::new());
+    thread::sleep(Duration::from_secs(1));
+    let acknowledged = before.stop();
+    assert!(acknowledged.values().all(|last| *last > 10), "{acknowledged:?}");
+
+    let _hurt = Hurt::thread(&gateway, "spool-writer", "fdatasync:error=EIO:when=5");
+    let load = Load::start(gateway.port, &logins, &acknowledged);
+    assert_eq!(gateway.wait(Duration::from_secs(30)).code(), Some(74), "{}", gateway.log());
+    let acknowledged = load.stop();
+    gateway.run();
+    assert_eq!(missing_at_last(&acknowledged, &gateway.out()), 0);
+    assert_serves(&gateway);
 }

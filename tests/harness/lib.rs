@@ -17,7 +17,7 @@ mod prometheus;
 mod simulator;
 mod sync_times;
 
-pub use disk::{LoopDisk, SmallDisk};
+pub use disk::{LoopDisk, PlainDisk, SmallDisk};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use http::{HttpAnswer, http, http_get};
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};

@@ -86,7 +86,6 @@ struct Column {
     commit_bytes: u64,
     written_bytes_per_day: u64,
     outage_bytes: u64,
-    max_disk_bytes: u64,
     max_disk: String,
 }
 
@@ -113,7 +112,6 @@ impl Column {
             commit_bytes: sizing.commit_bytes,
             written_bytes_per_day: sizing.written_bytes_per_day,
             outage_bytes: sizing.outage_bytes,
-            max_disk_bytes: sizing.spool_bytes_max,
             max_disk: in_owners_words(sizing.spool_bytes_max),
         }
     }
