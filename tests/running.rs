@@ -453,3 +453,46 @@ fn where_direct_writes_are_refused_each_commit_is_synced() {
     assert_eq!(missing_at_last(&acknowledged, &gateway.out()), 0);
     assert_serves(&gateway);
 }
+
+/// Stands for a test that mounts something and leaves a process of its own behind.
+const FAKE_CARGO: &str = "#!/bin/sh
+mkdir \"$TMPDIR/mount\"
+mount -t tmpfs tidegate-test \"$TMPDIR/mount\"
+sleep 300 &
+echo $$ $! \"$TMPDIR\" >\"$TOLD\"
+sleep 300
+";
+
+#[test]
+fn a_test_run_that_is_terminated_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, FAKE_CARGO).expect("a file in a folder of our own");
+    ran(Command::new("chmod").arg("+x").arg(&cargo));
+    let told = folder.path().join("told");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").expect("a PATH"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("run");
+    let mut script = Command::new(script)
+        .arg("tidy")
+        .env("PATH", path)
+        .env("TOLD", &told)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("tests/run is there");
+    let line = within(Duration::from_secs(60), || {
+        fs::read_to_string(&told).ok().filter(|line| line.ends_with('\n'))
+    });
+    let line = line.expect("the part runs");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [part, child, scratch] = words[..] else { panic!("{line}") };
+    rustix::process::kill_process(rustix::process::Pid::from_child(&script), Signal::TERM).expect("it runs");
+    let status = within(Duration::from_secs(10), || script.try_wait().expect("a child of this process"));
+    assert_eq!(status.and_then(|status| status.code()), Some(143), "at once, not at the end of the part");
+    for process in [part, child] {
+        eventually("its processes are gone", || (!Path::new("/proc").join(process).exists()).then_some(()));
+    }
+    assert!(!Path::new(scratch).exists(), "{scratch}");
+    let mounts = fs::read_to_string("/proc/mounts").expect("Linux");
+    assert!(!mounts.contains(scratch), "{mounts}");
+}
