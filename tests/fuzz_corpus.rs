@@ -9,6 +9,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("mqtt_session", tidegate::session::mqtt::fuzz::exercise),
     ("payloads", payloads),
     ("routes", routes),
+    ("senml", senml),
     ("spool_commit", tidegate::spool::fuzz::exercise),
 ];
 
@@ -26,6 +27,12 @@ fn payloads(input: &[u8]) {
 
 fn routes(input: &[u8]) {
     if let Err(broken) = tidegate::normalise::invariants::check_routes(input) {
+        panic!("{broken}");
+    }
+}
+
+fn senml(input: &[u8]) {
+    if let Err(broken) = tidegate::normalise::invariants::check_senml(input) {
         panic!("{broken}");
     }
 }

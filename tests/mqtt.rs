@@ -35,6 +35,42 @@ fn tail_shows_what_was_published() {
     assert!(shown.contains("door") && !shown.contains("temperature"), "{shown}");
 }
 
+/// The device is the login whatever the pack calls it; the media type says what the payload is where there is one.
+#[test]
+fn senml_becomes_readings_over_both_versions() {
+    let gateway = Gateway::start();
+    let pack = r#"[{"bn":"urn:dev:ow:10e2073a01080063:","n":"voltage","u":"V","v":120.1},{"n":"current","u":"A","v":1.2}]"#;
+    let declared = ["-V", "mqttv5", "-D", "publish", "content-type", "application/senml+json"];
+    let sent = ["-q", "1", "-t", "telemetry", "-m", pack];
+    assert!(publish(&gateway, &[&declared[..], &sent].concat()).status.success());
+    assert!(publish(&gateway, &[&["-V", "mqttv311"][..], &sent].concat()).status.success());
+    let shown = gateway.command(&["tail", "--from", "oldest", "-n", "2"]);
+    for line in shown.lines() {
+        assert!(line.contains("sensor_1") && line.contains("voltage 120.1 V, current 1.2 A"), "{shown}");
+    }
+    let broken = ["-q", "1", "-t", "telemetry", "-m", r#"[{"n":"a","v":1,"must_":2}]"#];
+    publish(&gateway, &[&declared[..], &broken].concat());
+    let last = gateway.command(&["device", "show", "sensor_1"]);
+    assert!(last.contains("a field whose label ends with _ is not understood"), "{last}");
+}
+
+/// A base name that names another device is for a login that may speak for others.
+#[test]
+fn senml_of_another_device_is_a_clients() {
+    let gateway = Gateway::start();
+    let pack = r#"[{"bn":"pump_3:","n":"pressure","v":1.5}]"#;
+    let sent = ["-q", "1", "-t", "telemetry", "-m", pack];
+    publish(&gateway, &sent);
+    let said = gateway.command(&["device", "add", "field", "--role", "client", "--publish", "telemetry"]);
+    let secret = said.lines().find_map(|line| line.trim().strip_prefix("secret  ")).expect("a secret");
+    let field = Login { user: "field".to_owned(), password: secret.to_owned() };
+    assert!(publish_as(&gateway, &field, &sent).status.success());
+    let shown = gateway.command(&["tail", "--from", "oldest", "-n", "1"]);
+    assert!(shown.contains("pump_3") && shown.contains("pressure 1.5"), "{shown}");
+    let last = gateway.command(&["device", "show", "sensor_1"]);
+    assert!(last.contains("the topic belongs to another device"), "{last}");
+}
+
 #[test]
 fn both_versions_subscribe_with_wildcards() {
     let gateway = Gateway::start();

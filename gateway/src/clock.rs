@@ -53,12 +53,6 @@ impl Clock {
         millis(self.inner.start.elapsed())
     }
 
-    /// Monotonic microseconds since [`Clock::start`], for what is shorter than a millisecond.
-    #[must_use]
-    pub fn now_us(&self) -> u64 {
-        u64::try_from(self.inner.start.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
     /// Milliseconds since the Unix epoch; 0 when the wall clock stands before it.
     #[must_use]
     pub fn wall_ms(&self) -> Millis {
@@ -77,6 +71,24 @@ impl Clock {
             2 => ClockQuality::Synchronised,
             _ => ClockQuality::Unknown,
         }
+    }
+}
+
+/// Measures how long something takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Counts from here.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Time since [`Stopwatch::start`].
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

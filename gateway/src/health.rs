@@ -66,13 +66,6 @@ impl Pulse {
         self.clock.now_ms() > self.due_ms.load(Ordering::Relaxed)
     }
 
-    /// Milliseconds that the thread has waited for the disk; none when it does not.
-    #[must_use]
-    pub fn disk_wait_ms(&self) -> Option<Millis> {
-        let waits = self.due_ms.load(Ordering::Relaxed) == Millis::MAX;
-        waits.then(|| self.silence_ms())
-    }
-
     /// Milliseconds since the last beat.
     #[must_use]
     pub fn silence_ms(&self) -> Millis {
@@ -83,6 +76,39 @@ impl Pulse {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// A wait for the disk, whichever thread it is that waits.
+#[derive(Debug)]
+pub struct DiskWait {
+    clock: Clock,
+    /// `Millis::MAX` while nobody waits.
+    since_ms: AtomicU64,
+}
+
+impl DiskWait {
+    /// Nobody waits.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, since_ms: AtomicU64::new(Millis::MAX) }
+    }
+
+    /// The disk has been asked.
+    pub fn begin(&self) {
+        self.since_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    /// The disk has answered.
+    pub fn end(&self) {
+        self.since_ms.store(Millis::MAX, Ordering::Relaxed);
+    }
+
+    /// Milliseconds that the wait has taken so far; none when nobody waits.
+    #[must_use]
+    pub fn ms(&self) -> Option<Millis> {
+        let since_ms = self.since_ms.load(Ordering::Relaxed);
+        (since_ms != Millis::MAX).then(|| self.clock.now_ms().saturating_sub(since_ms))
     }
 }
 
@@ -156,13 +182,22 @@ mod tests {
         pulse.await_disk();
         sleep(Duration::from_millis(60));
         assert!(!pulse.is_still());
-        assert!(pulse.disk_wait_ms().is_some_and(|ms| ms >= 50));
         pulse.beat();
-        assert_eq!(pulse.disk_wait_ms(), None);
         sleep(Duration::from_millis(60));
         assert_eq!(health.still(), ["worker-0 stands still for 0 s"]);
         pulse.beat_within(60_000);
         sleep(Duration::from_millis(60));
         assert!(health.still().is_empty());
+    }
+
+    #[test]
+    fn a_wait_for_the_disk_is_told_as_long_as_it_lasts() {
+        let wait = DiskWait::new(Clock::start());
+        assert_eq!(wait.ms(), None);
+        wait.begin();
+        sleep(Duration::from_millis(60));
+        assert!(wait.ms().is_some_and(|ms| ms >= 50));
+        wait.end();
+        assert_eq!(wait.ms(), None);
     }
 }

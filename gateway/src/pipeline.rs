@@ -107,11 +107,14 @@ impl Pipeline {
 
     fn try_accept(&self, login: &Login, publish: &Publish<'_>) -> Result<Position, Refusal> {
         let granted = login.may_publish(publish.topic)?;
+        // The record keeps this time: who normalises it again comes to the same readings.
+        let ts_gw = self.clock.wall_ms();
         let input = Input {
             device: &granted.device,
             topic: publish.topic,
             payload: publish.payload,
             content_type: publish.content_type,
+            ts_gw,
         };
         let routes = self.routes.load();
         let message = routes.normalise(&input)?;
@@ -122,7 +125,7 @@ impl Pipeline {
         if message.device != login.device && self.registry.is_disabled(&message.device) {
             return Err(Denied::Foreign.into());
         }
-        let mut envelope = self.envelope(&granted.device, publish);
+        let mut envelope = self.envelope(&granted.device, publish, ts_gw);
         if let Some((boot, sequence)) = message.numbers() {
             envelope.uid = Uid::Device { boot, sequence };
         }
@@ -143,7 +146,7 @@ impl Pipeline {
         publish: &Publish<'_>,
         reject: &Reject,
     ) -> Result<Position, Unavailable> {
-        let mut envelope = self.envelope(&login.device, publish);
+        let mut envelope = self.envelope(&login.device, publish, self.clock.wall_ms());
         envelope.kind = Kind::Reject;
         envelope.user_properties = vec![("reason".into(), reject.code().into())];
         let kept = publish.payload.get(..REJECT_PAYLOAD_BYTES_MAX).unwrap_or(publish.payload);
@@ -154,6 +157,7 @@ impl Pipeline {
         &self,
         device: &'a tidegate_protocol::DeviceId,
         publish: &'a Publish<'_>,
+        ts_gw: u64,
     ) -> Envelope<'a> {
         let mono_gw = self.clock.now_ms();
         let user_properties = publish
@@ -172,7 +176,7 @@ impl Pipeline {
             user_properties,
             ts_dev: None,
             uptime_dev: None,
-            ts_gw: self.clock.wall_ms(),
+            ts_gw,
             mono_gw,
             boot_gw: self.boot,
             clock: self.clock.quality(mono_gw),

@@ -114,7 +114,11 @@ impl<const N: usize> Reading<N> {
     /// The measurement of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Measurement> {
-        self.measurements.iter().find(|m| m.name.as_str() == name)
+        // Names of one device often differ in their ends only.
+        let last = name.as_bytes().last();
+        self.measurements
+            .iter()
+            .find(|m| m.name.as_str().as_bytes().last() == last && m.name.as_str() == name)
     }
 
     /// `(boot, sequence)` when the device gave both: the parts of an id that survive a repeat.

@@ -221,6 +221,14 @@ fn reading() -> impl Strategy<Value = Reading> {
 
 proptest! {
     #[test]
+    fn numbers_are_written_in_the_fewest_digits(whole in any::<i32>(), decimals in 0..6) {
+        let number = f64::from(whole) / 10_f64.powi(decimals);
+        let mut written = String::new();
+        Value::Number(number).write_json(&mut written).unwrap();
+        prop_assert_eq!(written, number.to_string());
+    }
+
+    #[test]
     fn written_json_reads_back_as_the_same(reading in reading()) {
         prop_assert_eq!(read(&json(&reading)), reading);
     }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -219,6 +219,11 @@ impl Gateway {
     /// Runs `tidegate WORDS… -c CONFIGURATION`, which must succeed; what it printed.
     pub fn command(&self, words: &[&str]) -> String {
         programs::ran(Command::new(programs::tidegate()).args(words).arg("-c").arg(self.config_path()))
+    }
+
+    /// As [`Gateway::command`], for one that may fail.
+    pub fn try_command(&self, words: &[&str]) -> Output {
+        programs::run(Command::new(programs::tidegate()).args(words).arg("-c").arg(self.config_path()))
     }
 
     /// Adds a device.

@@ -1,6 +1,9 @@
 //! Changes of logins: checked against the snapshot, written whole, then seen by everybody at once.
 
-use std::sync::{Arc, MutexGuard};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, MutexGuard},
+};
 
 use tidegate_protocol::DeviceId;
 
@@ -15,12 +18,12 @@ use super::{
 };
 
 /// A change under way. Holding it keeps others from changing what it was checked against.
-struct Change<'a> {
+pub(super) struct Change<'a> {
     registry: &'a Registry,
     store: MutexGuard<'a, Store>,
-    before: Arc<Snapshot>,
+    pub(super) before: Arc<Snapshot>,
     /// The number of this change.
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 impl Registry {
@@ -103,20 +106,50 @@ impl Registry {
         Ok(AddedDevice { id: id.to_owned(), secret })
     }
 
-    /// Refuses these logins from now on and ends their sessions; returns how many were enabled.
+    /// Refuses these logins from now on and ends their sessions; returns how many were enabled. A device of a group
+    /// has no login: one is added for it that is disabled and that nobody has the secret of.
     ///
     /// # Errors
     /// [`DeviceError`]; nothing has changed then.
-    pub fn disable(&self, ids: &[String]) -> Result<u32, DeviceError> {
-        self.set_enabled(ids, false)
+    pub fn disable(&self, ids: &[String], wall_ms: u64) -> Result<u32, DeviceError> {
+        let change = self.begin_change();
+        let (mut entries, mut barred) = (Vec::new(), 0);
+        for id in once_each(ids) {
+            match change.before.get(id) {
+                Some(entry) if !entry.enabled => {}
+                Some(entry) => entries.push(change.switched(entry, false)),
+                None if change.before.is_of_group(id) => {
+                    barred += 1;
+                    entries.push(change.barred(id, wall_ms)?);
+                }
+                None => return Err(DeviceError::Unknown(id.clone())),
+            }
+        }
+        change.check_room(barred, &self.inner.limits)?;
+        let count = count_of(&entries);
+        change.finish(entries, Vec::new())?;
+        Ok(count)
     }
 
-    /// Lets these logins in again; returns how many were disabled.
+    /// Lets these logins in again; returns how many were disabled. What kept a device out of its group goes.
     ///
     /// # Errors
     /// [`DeviceError`]; nothing has changed then.
     pub fn enable(&self, ids: &[String]) -> Result<u32, DeviceError> {
-        self.set_enabled(ids, true)
+        let change = self.begin_change();
+        let (mut entries, mut freed) = (Vec::new(), Vec::new());
+        for id in once_each(ids) {
+            match change.before.get(id) {
+                Some(entry) if entry.credential.is_nobodys() => freed.push(entry.user.clone()),
+                Some(entry) if !entry.enabled => entries.push(change.switched(entry, true)),
+                Some(_) => {}
+                None if change.before.is_of_group(id) => {}
+                None => return Err(DeviceError::Unknown(id.clone())),
+            }
+        }
+        let count = count_of(&entries).saturating_add(count_of(&freed));
+        change.finish(entries, freed)?;
+        Ok(count)
     }
 
     /// Forgets these logins and what was noted about them, and ends their sessions.
@@ -136,23 +169,7 @@ impl Registry {
         Ok(count)
     }
 
-    fn set_enabled(&self, ids: &[String], enabled: bool) -> Result<u32, DeviceError> {
-        let change = self.begin_change();
-        let mut entries: Vec<Entry> = Vec::new();
-        for id in ids {
-            let entry = change.existing(id)?;
-            if entry.enabled != enabled {
-                entries.push(Entry { enabled, generation: change.generation, ..entry.as_ref().clone() });
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.user.cmp(&b.user));
-        entries.dedup_by(|a, b| a.user == b.user);
-        let count = count_of(&entries);
-        change.finish(entries, Vec::new())?;
-        Ok(count)
-    }
-
-    fn begin_change(&self) -> Change<'_> {
+    pub(super) fn begin_change(&self) -> Change<'_> {
         let store = self.store();
         let before = self.inner.snapshot.load_full();
         let generation = before.generation.saturating_add(1);
@@ -165,7 +182,26 @@ impl Change<'_> {
         self.before.get(id).ok_or_else(|| DeviceError::Unknown(id.to_owned()))
     }
 
-    fn check_room(&self, more: usize, limits: &Limits) -> Result<(), DeviceError> {
+    fn switched(&self, entry: &Entry, enabled: bool) -> Entry {
+        Entry { enabled, generation: self.generation, ..entry.clone() }
+    }
+
+    /// A login that keeps a device out of its group.
+    fn barred(&self, id: &str, wall_ms: u64) -> Result<Entry, DeviceError> {
+        Ok(Entry {
+            user: id.into(),
+            device: new_id(id)?,
+            role: Role::Device,
+            rights: Arc::default(),
+            credential: Credential::nobodys(),
+            enabled: false,
+            created_ms: wall_ms,
+            group: None,
+            generation: self.generation,
+        })
+    }
+
+    pub(super) fn check_room(&self, more: usize, limits: &Limits) -> Result<(), DeviceError> {
         if self.before.count().saturating_add(more) > limits.logins_max {
             return Err(DeviceError::TooMany { what: "logins", max: limits.logins_max });
         }
@@ -189,7 +225,7 @@ impl Change<'_> {
     }
 
     /// To the disk, then into the snapshot, then to the sessions.
-    fn finish(mut self, changed: Vec<Entry>, removed: Vec<Arc<str>>) -> Result<(), DeviceError> {
+    pub(super) fn finish(mut self, changed: Vec<Entry>, removed: Vec<Arc<str>>) -> Result<(), DeviceError> {
         if changed.is_empty() && removed.is_empty() {
             return Ok(());
         }
@@ -209,14 +245,14 @@ impl Change<'_> {
     }
 }
 
-fn new_id(id: &str) -> Result<DeviceId, DeviceError> {
+pub(super) fn new_id(id: &str) -> Result<DeviceId, DeviceError> {
     if acl::is_reserved(id) {
         return Err(DeviceError::Invalid(format!("{id} is a word that topics of all devices begin with")));
     }
     DeviceId::new(id).map_err(|error| DeviceError::Invalid(format!("{id:?} cannot be a name: {error}")))
 }
 
-fn check_rights(new: &NewDevice, limits: &Limits) -> Result<(), DeviceError> {
+pub(super) fn check_rights(new: &NewDevice, limits: &Limits) -> Result<(), DeviceError> {
     let invalid = |text: &str| Err(DeviceError::Invalid(text.to_owned()));
     if new.publish.len() > limits.filters_max || new.subscribe.len() > limits.filters_max {
         return Err(DeviceError::TooMany { what: "filters of one login", max: limits.filters_max });
@@ -260,6 +296,10 @@ fn make_credential(password: Option<&PasswordText>) -> Result<(Credential, Optio
         return Err(DeviceError::Invalid(text));
     }
     Ok((Credential::from_password(password.as_bytes()).map_err(random)?, None))
+}
+
+fn once_each(ids: &[String]) -> BTreeSet<&String> {
+    ids.iter().collect()
 }
 
 fn count_of<T>(items: &[T]) -> u32 {

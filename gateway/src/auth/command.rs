@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    credentials::CredentialKind, filter::Filter, login::Role, registry::Registry, store::StoreError,
+    credentials::CredentialKind, filter::Filter, import::ImportedLogin, login::Role, registry::Registry,
+    store::StoreError,
 };
 
 /// What an operator asks of the registry.
@@ -22,6 +23,17 @@ pub enum DeviceCommand {
         count: u32,
         /// What their ids begin with.
         prefix: String,
+    },
+    /// Add logins from elsewhere, all or none.
+    Import {
+        /// Each with the hash of its secret or password.
+        logins: Vec<ImportedLogin>,
+        /// Topics the clients among them may publish to.
+        #[serde(default)]
+        publish: Vec<Filter>,
+        /// Filters the applications and clients among them may subscribe to.
+        #[serde(default)]
+        subscribe: Vec<Filter>,
     },
     /// A page of logins by name.
     List {
@@ -40,12 +52,13 @@ pub enum DeviceCommand {
         /// Its name.
         id: String,
     },
-    /// Refuse these logins and close their sessions, all or none.
+    /// Refuse these logins and close their sessions, all or none. A device that comes through a group's login is
+    /// kept out of it.
     Disable {
         /// Their names.
         ids: Vec<String>,
     },
-    /// Let these logins in again, all or none.
+    /// Let these logins, and devices of a group, in again, all or none.
     Enable {
         /// Their names.
         ids: Vec<String>,
@@ -213,13 +226,16 @@ pub fn apply(registry: &Registry, command: DeviceCommand, wall_ms: u64) -> Resul
         DeviceCommand::AddMany { count, prefix } => {
             registry.add_many(&prefix, count, wall_ms).map(DeviceAnswer::Added)
         }
+        DeviceCommand::Import { logins, publish, subscribe } => {
+            registry.import(logins, &publish, &subscribe, wall_ms).map(DeviceAnswer::Changed)
+        }
         DeviceCommand::List { after, count_max } => {
             let (logins, more) = registry.list(after.as_deref(), count_max);
             Ok(DeviceAnswer::Page { logins, more })
         }
         DeviceCommand::Show { id } => registry.show(&id).map(|detail| DeviceAnswer::Shown(Box::new(detail))),
         DeviceCommand::Rotate { id } => Ok(DeviceAnswer::Added(vec![registry.rotate(&id)?])),
-        DeviceCommand::Disable { ids } => registry.disable(&ids).map(DeviceAnswer::Changed),
+        DeviceCommand::Disable { ids } => registry.disable(&ids, wall_ms).map(DeviceAnswer::Changed),
         DeviceCommand::Enable { ids } => registry.enable(&ids).map(DeviceAnswer::Changed),
         DeviceCommand::Remove { ids } => registry.remove(&ids).map(DeviceAnswer::Changed),
     }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
+use super::mosquitto::MosquittoHash;
+
 /// Bits of randomness in a machine-made secret.
 pub const SECRET_BITS: usize = 128;
 /// Bytes in the longest password or secret that is looked at; a longer one is wrong.
@@ -29,7 +31,7 @@ const ARGON2_LANES: u32 = 1;
 pub enum CredentialKind {
     /// A machine-made secret of 128 bits, kept as salted HMAC-SHA-256.
     Secret,
-    /// A person's password, kept as argon2id.
+    /// A person's password, kept as argon2id, or as mosquitto hashed it.
     Password,
 }
 
@@ -49,6 +51,8 @@ pub(super) enum Credential {
         /// `$argon2id$v=19$m=…,t=…,p=…$salt$hash`.
         phc: Box<str>,
     },
+    /// A password that mosquitto hashed.
+    Mosquitto(MosquittoHash),
 }
 
 /// The system gave no random numbers, or the hash function refused its input.
@@ -61,9 +65,7 @@ impl Credential {
     /// menus.
     pub(super) fn make_secret() -> Result<(Self, String), MakeError> {
         let secret = hexadecimal(&random::<{ SECRET_BITS / 8 }>()?);
-        let salt = random::<SALT_BYTES>()?;
-        let hash = hmac(&salt, &[secret.as_bytes()]);
-        Ok((Self::Secret { salt, hash }, secret))
+        Ok((Self::from_secret(&secret)?, secret))
     }
 
     /// What to store of a person's password. Takes as long as [`Credential::verify`].
@@ -81,6 +83,22 @@ impl Credential {
         Ok(Self::Secret { salt: random()?, hash: random()? })
     }
 
+    /// What to store of a secret that exists already and has 128 random bits.
+    pub(super) fn from_secret(secret: &str) -> Result<Self, MakeError> {
+        let salt = random::<SALT_BYTES>()?;
+        Ok(Self::Secret { salt, hash: hmac(&salt, &[secret.as_bytes()]) })
+    }
+
+    /// A secret that nobody has, recognised again: it keeps a device of a group out, which has no login of its own.
+    pub(super) fn nobodys() -> Self {
+        Self::Secret { salt: [0; SALT_BYTES], hash: [0; HASH_BYTES] }
+    }
+
+    /// Whether it is [`Credential::nobodys`].
+    pub(super) fn is_nobodys(&self) -> bool {
+        matches!(self, Self::Secret { salt, hash } if salt.iter().chain(hash).all(|byte| *byte == 0))
+    }
+
     /// Reads the stored form back; `None` when it is no such form.
     pub(super) fn from_stored(kind: CredentialKind, salt: &[u8], hash: &[u8]) -> Option<Self> {
         match kind {
@@ -89,6 +107,9 @@ impl Credential {
             }
             CredentialKind::Password => {
                 let phc = std::str::from_utf8(hash).ok()?;
+                if MosquittoHash::is_meant(phc) {
+                    return MosquittoHash::read(phc).ok().map(Self::Mosquitto);
+                }
                 PasswordHash::new(phc).ok()?;
                 Some(Self::Password { phc: phc.into() })
             }
@@ -100,13 +121,14 @@ impl Credential {
         match self {
             Self::Secret { salt, hash } => (salt, hash),
             Self::Password { phc } => (&[], phc.as_bytes()),
+            Self::Mosquitto(hash) => (&[], hash.as_str().as_bytes()),
         }
     }
 
     pub(super) fn kind(&self) -> CredentialKind {
         match self {
             Self::Secret { .. } => CredentialKind::Secret,
-            Self::Password { .. } => CredentialKind::Password,
+            Self::Password { .. } | Self::Mosquitto(_) => CredentialKind::Password,
         }
     }
 
@@ -116,6 +138,7 @@ impl Credential {
         match self {
             Self::Secret { salt, hash } => hmac(salt, &[password]).ct_eq(hash).into(),
             Self::Password { phc } => Argon2::default().verify_password(password, &**phc).is_ok(),
+            Self::Mosquitto(hash) => hash.verify(password),
         }
     }
 }
@@ -153,7 +176,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], MakeError> {
     Ok(bytes)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 0x0f])

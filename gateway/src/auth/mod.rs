@@ -15,7 +15,9 @@ mod changes;
 mod command;
 mod credentials;
 mod filter;
+mod import;
 mod login;
+mod mosquitto;
 mod notes;
 mod person;
 mod registry;
@@ -34,6 +36,7 @@ pub use command::{
 };
 pub use credentials::{CredentialKind, PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, SECRET_BITS};
 pub use filter::{FILTER_LEN_MAX, Filter, InvalidFilter};
+pub use import::{HashedCredential, ImportedLogin};
 pub use login::{Attempt, Login, Role};
 pub use person::PersonCheck;
 pub use registry::{Limits, Registry};

@@ -147,10 +147,14 @@ impl Snapshot {
         }
     }
 
+    /// Whether `device` comes through the login of a group.
+    pub(super) fn is_of_group(&self, device: &str) -> bool {
+        self.groups.iter().any(|entry| entry.group.as_deref().is_some_and(|p| device.starts_with(p)))
+    }
+
     /// Whether a login exists for the device, its own or a group's.
     fn is_claimed(&self, device: &str) -> bool {
-        let of_group = |entry: &Arc<Entry>| entry.group.as_deref().is_some_and(|p| device.starts_with(p));
-        self.get(device).is_some() || self.groups.iter().any(of_group)
+        self.get(device).is_some() || self.is_of_group(device)
     }
 }
 

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     clock::{Clock, Millis},
     health::Pulse,
-    normalise::{Input, Routes},
-    output::{Item, Output, OutputError, Part},
+    normalise::Routes,
+    output::{Items, Output, OutputError},
     spool::{Batch, Cursor, Kind, Lane, Lost, Offset, Reader, Record, Spool},
 };
 
@@ -144,10 +144,10 @@ impl Carrier {
             }
             let routes = self.routes.load_full();
             let records = records(&batch);
-            let items = items(&routes, &records);
-            let count = items.len();
+            let items = Items { routes: &routes, records: &records };
+            let count = records.len();
             let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len()).sum();
-            if let Err(error) = self.output.deliver(&items, batch.lost()).await {
+            if let Err(error) = self.output.deliver(items, batch.lost()).await {
                 // None of it counts as delivered: it is read again.
                 *self.reader(lane) = self.spool.reader(lane, from);
                 return Err(error);
@@ -239,25 +239,6 @@ fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {
         }
         Kind::Reject | Kind::Session | Kind::Command | Kind::Lifecycle => None,
     }
-}
-
-/// What an output is given: each record with what it says, where it is a message.
-pub(super) fn items<'a>(routes: &'a Routes, records: &'a [(Record<'a>, DeviceId)]) -> Vec<Item<'a>> {
-    records.iter().map(|(record, device)| item(routes, record, device)).collect()
-}
-
-fn item<'a>(routes: &'a Routes, record: &'a Record<'a>, device: &'a DeviceId) -> Item<'a> {
-    if record.envelope.kind == Kind::Gap {
-        return Item { record, part: Part::Gap };
-    }
-    let message = routes.normalise(&Input {
-        device,
-        topic: record.envelope.topic,
-        payload: record.payload,
-        content_type: record.envelope.content_type,
-    });
-    // Routes may have changed since the record was stored: then it goes out as it was sent.
-    Item { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
 }
 
 fn random() -> u32 {

@@ -1,11 +1,10 @@
 use tokio::sync::{oneshot, watch};
 
 use super::carrier::{
-    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, items,
-    records,
+    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, records,
 };
 use crate::{
-    output::OutputError,
+    output::{Items, OutputError},
     spool::{Lane, Offset},
 };
 
@@ -73,7 +72,7 @@ impl Carrier {
             let routes = self.routes.load_full();
             let mut records = records(&batch);
             records.retain(|(record, _)| record.position.offset < to);
-            self.output.deliver(&items(&routes, &records), batch.lost()).await?;
+            self.output.deliver(Items { routes: &routes, records: &records }, batch.lost()).await?;
             delivered = delivered.saturating_add(records.len().try_into().unwrap_or(u64::MAX));
             let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len());
             unconfirmed_bytes = unconfirmed_bytes.saturating_add(bytes.sum());

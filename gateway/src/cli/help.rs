@@ -55,7 +55,9 @@ Examples:
   tidegate device add --count 100 --prefix sensor_ --out creds.csv
   tidegate device list
   tidegate device show sensor_1          its rights, and what was last rejected from it and why
-  tidegate device disable sensor_1";
+  tidegate device disable sensor_1       keep it out; `enable` lets it in again
+  tidegate device rotate sensor_1        a new secret; the old one ends at once
+  tidegate device import creds.csv       the logins of another gateway, or a password file of mosquitto";
 
 pub(super) const TAIL: &str = "\
 Shows durable records as they come in: offset, device, protocol, values. It asks the running gateway and holds nothing \

@@ -38,7 +38,7 @@ lan = false
 # Let devices in without a password. On this machine only.
 anonymous = false
 
-# One thread a core, unless you say how many.
+# One thread a core but one, which is left to the disk and the outputs, unless you say how many.
 # threads = 2
 
 [log]
@@ -74,7 +74,7 @@ port = {coap_port}
 # [[route]]
 # topic = "plant/+/{{device}}/+"
 # measurement = "temperature"
-# format = "text"         # json, text, raw; left out: whatever the payload looks like
+# format = "text"         # json, text, senml, raw; left out: whatever the payload looks like
 # lane = "telemetry"      # event goes first
 # scale = 0.1
 # offset = 0.0

@@ -58,7 +58,7 @@ pub struct Config {
     pub data: PathBuf,
     /// Listeners may be reached from other machines. Off, they are on loopback.
     pub lan: bool,
-    /// Runtimes, each with its own listeners; absent: one a core.
+    /// Runtimes, each with its own listeners; absent: one a core but one.
     pub threads: Option<NonZeroU16>,
     /// Devices may come in without a password. Loopback only.
     pub anonymous: bool,
@@ -172,11 +172,12 @@ impl Config {
         example::text(example)
     }
 
-    /// Runtimes to start: `threads`, or one a core.
+    /// Runtimes to start: `threads`, or one a core but one, which is left to the spool and the outputs.
     #[must_use]
     pub fn threads(&self) -> NonZeroU16 {
         let cores = || thread::available_parallelism().ok().and_then(|n| NonZeroU16::try_from(n).ok());
-        self.threads.or_else(cores).unwrap_or(NonZeroU16::MIN).min(THREADS_MAX)
+        let but_one = |cores: NonZeroU16| NonZeroU16::new(cores.get() - 1);
+        self.threads.or_else(|| cores().and_then(but_one)).unwrap_or(NonZeroU16::MIN).min(THREADS_MAX)
     }
 
     /// Where the MQTT listener listens.

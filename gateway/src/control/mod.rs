@@ -26,8 +26,9 @@ pub const SOCKET: &str = "control.sock";
 /// Milliseconds that a filter of the log may be asked for: what is to last belongs in the configuration.
 pub const LOG_FOR_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// Bytes of the longest request.
-pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the longest request: an import of as many logins as the registry takes. Whoever may open the socket may
+/// do worse than to fill memory.
+pub const REQUEST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What can be asked.
 #[derive(Clone, Debug, Serialize, Deserialize)]

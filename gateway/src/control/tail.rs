@@ -133,6 +133,7 @@ fn show(routes: &Routes, record: &Record<'_>) -> Vec<Shown> {
         topic: envelope.topic,
         payload: record.payload,
         content_type: envelope.content_type,
+        ts_gw: envelope.ts_gw,
     };
     match routes.normalise(&input) {
         Ok(message) => match &message.content {

@@ -39,6 +39,10 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 const INBOX_MAX: usize = 1024;
 /// How often a worker looks at its connections' deadlines.
 const TICK: Duration = Duration::from_millis(250);
+/// Looks at the sockets for more, before what was appended is written.
+const LOOKS_MAX: usize = 32;
+/// Looks in a row that bring nothing, after which nobody waits for more.
+const IDLE_LOOKS_MAX: usize = 2;
 /// How long a stopping worker waits for its sessions' receipts.
 const DRAIN_MS_MAX: u64 = 5_000;
 
@@ -176,6 +180,8 @@ pub(crate) struct Worker {
     next_connection: Cell<u64>,
     /// Something was appended in this turn.
     appended: Notify,
+    /// Something that somebody waits for was appended since the worker last looked at its sockets.
+    has_appended: Cell<bool>,
     /// Connections that have not logged in.
     unauthenticated: Cell<usize>,
 }
@@ -201,6 +207,7 @@ impl Worker {
             unsettled: Default::default(),
             next_connection: Cell::new(1),
             appended: Notify::new(),
+            has_appended: Cell::new(false),
             unauthenticated: Cell::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -210,8 +217,8 @@ impl Worker {
             let accepting = tokio::task::spawn_local(mqtt::accept_all(Rc::clone(&worker), listener));
             let mut duties = JoinSet::new();
             duties.spawn_local(Rc::clone(&worker).follow_commits());
-            duties.spawn_local(Rc::clone(&worker).follow_turns());
             let pulse = worker.shared.health.watch(format!("worker-{index}"));
+            duties.spawn_local(Rc::clone(&worker).follow_turns(Arc::clone(&pulse)));
             duties.spawn_local(Rc::clone(&worker).follow_deadlines(pulse));
             duties.spawn_local(Rc::clone(&worker).follow_changes());
             tokio::select! {
@@ -242,12 +249,30 @@ impl Worker {
         }
     }
 
-    /// Releases what a turn of the worker has appended: this task stands in line behind all connections that were
+    /// Has what a turn of the worker has appended written: this task stands in line behind all connections that were
     /// ready with the first one that appended, so that their publishes share a commit.
-    async fn follow_turns(self: Rc<Self>) {
+    async fn follow_turns(self: Rc<Self>, pulse: Arc<Pulse>) {
         loop {
             self.appended.notified().await;
-            self.shared.pipeline.spool().release();
+            self.gather().await;
+            pulse.await_disk();
+            self.shared.pipeline.spool().write_out();
+            pulse.beat();
+        }
+    }
+
+    /// Lets more publishes come in while they do: whoever has just been acknowledged is about to send the next one. With
+    /// nothing more to read this takes two looks at the sockets, a few microseconds.
+    async fn gather(&self) {
+        let mut idle_looks = 0;
+        for _ in 0..LOOKS_MAX {
+            self.has_appended.set(false);
+            // Behind this the runtime looks at its sockets without waiting, and whoever is ready has a turn.
+            tokio::task::yield_now().await;
+            idle_looks = if self.has_appended.get() { 0 } else { idle_looks + 1 };
+            if idle_looks == IDLE_LOOKS_MAX {
+                return;
+            }
         }
     }
 
@@ -281,6 +306,7 @@ impl Worker {
     /// Remembers that `connection` waits for `offset`.
     pub(crate) fn await_durable(&self, lane: Lane, offset: Offset, connection: &Rc<Connection>) {
         self.appended.notify_one();
+        self.has_appended.set(true);
         self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
     }
 

@@ -8,6 +8,9 @@ use super::{
     BodyForm, Content, Input, Message, OUTPUT_TOPIC_LEN_MAX, READINGS_MAX, RouteConfig, Routes, json,
 };
 
+/// When the gateway took the inputs of the checks, in Unix milliseconds.
+pub const NOW_MS: u64 = 1_700_000_000_000;
+
 /// The id that the checks give to the record.
 const RECORD_UID: &str = "sensor_1/g1/t0";
 
@@ -18,6 +21,7 @@ const SAMPLE_ROUTES: &str = r#"[
     {"topic": "json", "format": "json", "measurement": "level", "body": "json", "lane": "event", "id": "device-ts"},
     {"topic": "split/+", "split": true, "output_topic": "s-{device}-{measurement}", "tag": "{measurement}"},
     {"topic": "telemetry/#", "body": "text", "range": [-1000, 1000]},
+    {"topic": "pack", "format": "senml", "device": "{payload}", "scale": 2, "id": "device-ts"},
     {"topic": "raw", "format": "raw", "device": "machine", "body": "json"}
 ]"#;
 
@@ -35,7 +39,7 @@ pub fn check_bytes(data: &[u8]) -> Result<(), String> {
         Ok(device) => device,
         Err(_) => DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?,
     };
-    let input = Input { device: &device, topic, payload, content_type: None };
+    let input = Input { device: &device, topic, payload, content_type: None, ts_gw: NOW_MS };
     check(&Routes::default(), &input)?;
     check(&routes(SAMPLE_ROUTES.as_bytes())?, &input)?;
     routes(payload).map_or(Ok(()), |routes| check(&routes, &input))
@@ -52,7 +56,27 @@ pub fn check_routes(data: &[u8]) -> Result<(), String> {
     let topic = fields.next().and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
     let payload = fields.next().unwrap_or_default();
     let device = DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?;
-    check(&routes, &Input { device: &device, topic, payload, content_type: None })
+    check(&routes, &Input { device: &device, topic, payload, content_type: None, ts_gw: NOW_MS })
+}
+
+/// Reads a media type, a topic and a payload out of any bytes, and checks what becomes of the payload without routes
+/// and with some: the lowest two bits of the first byte choose the media type, the next one a route that demands SenML.
+///
+/// # Errors
+/// What does not hold.
+pub fn check_senml(data: &[u8]) -> Result<(), String> {
+    let Some((choice, payload)) = data.split_first() else { return Ok(()) };
+    let content_type = match choice & 3 {
+        0 => Some("application/senml+json"),
+        1 => Some("application/senml+cbor"),
+        2 => Some("application/cbor"),
+        _ => None,
+    };
+    let topic = if choice & 4 == 0 { "telemetry" } else { "pack" };
+    let device = DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?;
+    let input = Input { device: &device, topic, payload, content_type, ts_gw: NOW_MS };
+    check(&Routes::default(), &input)?;
+    check(&routes(SAMPLE_ROUTES.as_bytes())?, &input)
 }
 
 /// Compiles routes written as a JSON array.

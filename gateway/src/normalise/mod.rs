@@ -4,10 +4,14 @@
 mod route;
 mod table;
 
+mod cbor;
 mod clean;
 mod json;
+mod media;
 mod pattern;
+mod plain;
 mod read;
+pub mod senml;
 mod template;
 mod text;
 
@@ -61,6 +65,8 @@ pub struct Input<'a> {
     pub payload: &'a [u8],
     /// What the sender says the payload is, as a media type.
     pub content_type: Option<&'a str>,
+    /// When the gateway took it, in Unix milliseconds, as the record says: times relative to "now" count from there.
+    pub ts_gw: u64,
 }
 
 /// A payload that can never be accepted: the device is told so.
@@ -81,6 +87,9 @@ pub enum Reject {
     /// A number outside the route's range.
     #[error("a value is outside the route's range")]
     Range,
+    /// The payload is declared as SenML and is no pack that can be read.
+    #[error("SenML: {0}")]
+    Senml(senml::Fault),
 }
 
 impl Reject {
@@ -93,6 +102,7 @@ impl Reject {
             Self::Name => "name",
             Self::Format => "format",
             Self::Range => "range",
+            Self::Senml(_) => "senml",
         }
     }
 }

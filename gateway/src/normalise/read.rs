@@ -3,8 +3,10 @@
 use tidegate_protocol::{DeviceId, Name, Reading, Topic, Value, topic::lane_word};
 
 use super::{
-    Content, Format, Input, LINE_NAME, Reject, VALUE_NAME,
+    Content, Format, Input, LINE_NAME, Reject, VALUE_NAME, cbor,
     json::{self, Unfit},
+    media::Media,
+    senml::{self, Naming},
     table::{DeviceSource, Route},
     text::{self, Line},
 };
@@ -27,6 +29,7 @@ impl Reader<'_> {
             None => self.sniff()?,
             Some(Format::Json) => self.json()?,
             Some(Format::Text) => self.text()?,
+            Some(Format::Senml) => self.senml()?,
             Some(Format::Raw) => Content::Raw,
         };
         if let Some(clean) = self.route.and_then(|route| route.clean.as_ref()) {
@@ -42,20 +45,86 @@ impl Reader<'_> {
         Ok((content, self.device))
     }
 
-    /// Reads what looks like JSON or like a line of text, and leaves everything else as it is.
+    /// Reads what is declared as SenML or CBOR, or looks like JSON or like a line of text, and leaves everything else as
+    /// it is.
     fn sniff(&mut self) -> Result<Content, Reject> {
         let payload = self.input.payload;
-        let senml = self.input.content_type.is_some_and(|text| text.contains("senml"));
-        match payload.trim_ascii_start().first() {
-            _ if senml => Ok(Content::Raw),
-            Some(b'{' | b'[') => match json::parse(payload) {
-                Ok(readings) => Ok(Content::Readings(readings)),
-                Err(Unfit::ReservedName) => Err(Reject::Name),
-                Err(Unfit::UnknownShape) => Ok(Content::Raw),
-            },
-            Some(_) => text::parse(payload).map_or(Ok(Content::Raw), |line| self.line(line)),
-            None => Ok(Content::Raw),
+        let media = Media::of(self.input.content_type);
+        match (media, payload.trim_ascii_start().first()) {
+            (Media::SenmlJson | Media::SenmlCbor, _) => self.senml(),
+            (Media::SenmlOther, _) => Ok(Content::Raw),
+            (Media::Cbor, _) => self.cbor(),
+            (_, Some(b'{' | b'[')) => self.json_shape(media),
+            (_, Some(_)) => text::parse(payload).map_or(Ok(Content::Raw), |line| self.line(line)),
+            (_, None) => Ok(Content::Raw),
         }
+    }
+
+    fn json_shape(&mut self, media: Media) -> Result<Content, Reject> {
+        let payload = self.input.payload;
+        if media == Media::Open {
+            let pack = senml::recognise(payload, &self.naming()?, self.input.ts_gw);
+            if let Some(pack) = pack {
+                return self.pack(pack);
+            }
+        }
+        match json::parse(payload) {
+            Ok(readings) => Ok(Content::Readings(readings)),
+            Err(Unfit::ReservedName) => Err(Reject::Name),
+            Err(Unfit::UnknownShape) => Ok(Content::Raw),
+        }
+    }
+
+    /// The JSON shapes, in CBOR; whole numbers as keys have no meaning there.
+    fn cbor(&self) -> Result<Content, Reject> {
+        let Some(text) = cbor::to_json(self.input.payload, |_| None) else { return Ok(Content::Raw) };
+        let read = match text.as_bytes().first() {
+            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(Content::Readings),
+            _ => match json::parse_value(text.as_bytes()) {
+                Ok(value) => return self.single(value, VALUE_NAME),
+                Err(unfit) => Err(unfit),
+            },
+        };
+        match read {
+            Ok(content) => Ok(content),
+            Err(Unfit::ReservedName) => Err(Reject::Name),
+            Err(Unfit::UnknownShape) => Ok(Content::Raw),
+        }
+    }
+
+    fn senml(&mut self) -> Result<Content, Reject> {
+        let media = Media::of(self.input.content_type);
+        let pack = senml::parse(self.input.payload, media, &self.naming()?, self.input.ts_gw);
+        match pack {
+            Ok(pack) => self.pack(pack),
+            Err(senml::Unfit::Fault(fault)) => Err(Reject::Senml(fault)),
+            Err(senml::Unfit::ReservedName) => Err(Reject::Name),
+        }
+    }
+
+    /// A base name may name another device where neither topic nor route does; whether this login may speak for it,
+    /// the caller asks.
+    fn pack(&mut self, pack: senml::Pack) -> Result<Content, Reject> {
+        if let Some(named) = pack.device {
+            let named_elsewhere = match self.route.map_or(&DeviceSource::Login, |route| &route.device) {
+                DeviceSource::Fixed(_) | DeviceSource::Topic => true,
+                DeviceSource::Payload => false,
+                DeviceSource::Login => self.topic.device().is_some(),
+            };
+            if named_elsewhere {
+                return Err(Reject::Device);
+            }
+            self.device = named;
+        }
+        Ok(Content::Readings(pack.readings))
+    }
+
+    fn naming(&self) -> Result<Naming<'_>, Reject> {
+        let other = match self.topic_name() {
+            Some(name) => name,
+            None => Name::new(VALUE_NAME).map_err(|_| Reject::Name)?,
+        };
+        Ok(Naming { device: &self.device, route: self.name, other })
     }
 
     fn json(&mut self) -> Result<Content, Reject> {

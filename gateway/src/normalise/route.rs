@@ -7,7 +7,8 @@ use tidegate_protocol::Lane;
 pub struct RouteConfig {
     /// Pattern: levels of text, `+`, `{device}`, `{measurement}`, and `#` as the last.
     pub topic: String,
-    /// The device, where neither login nor topic says it: an id, or `{payload}` for the one that a text names.
+    /// The device, where neither login nor topic says it: an id, or `{payload}` for the one that a text or a SenML
+    /// base name names.
     pub device: Option<String>,
     /// The measurement's name for payloads that name none.
     pub measurement: Option<String>,
@@ -46,6 +47,8 @@ pub enum Format {
     Json,
     /// `23.4`, `true`, `open` or `sensor_1,23.4`.
     Text,
+    /// A SenML pack (RFC 8428) in JSON or CBOR.
+    Senml,
     /// Bytes that are only passed on.
     Raw,
 }

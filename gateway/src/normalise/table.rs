@@ -160,7 +160,8 @@ impl Route {
         if self.device == DeviceSource::Payload && matches!(self.format, Some(Format::Raw | Format::Json)) {
             return Err((
                 "device",
-                "only a text names its device: leave format out or set it to \"text\"".into(),
+                "only text and SenML name their device: leave format out or set it to \"text\" or \"senml\""
+                    .into(),
             ));
         }
         Ok(())

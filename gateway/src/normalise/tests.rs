@@ -1,12 +1,13 @@
 mod bodies;
 mod limits;
+mod packs;
 mod properties;
 mod routes;
 mod shapes;
 
 use std::sync::LazyLock;
 
-use super::*;
+use super::{invariants::NOW_MS, *};
 
 static SENSOR: LazyLock<DeviceId> = LazyLock::new(|| DeviceId::new("sensor_1").unwrap());
 
@@ -21,7 +22,7 @@ fn routes(toml: &str) -> Result<Routes, RouteError> {
 
 /// What sensor_1 gets for `payload` on `topic`; the invariants hold for it too.
 fn normalise<'a>(routes: &'a Routes, topic: &'a str, payload: &'a [u8]) -> Result<Message<'a>, Reject> {
-    let input = Input { device: &SENSOR, topic, payload, content_type: None };
+    let input = Input { device: &SENSOR, topic, payload, content_type: None, ts_gw: NOW_MS };
     invariants::check(routes, &input).unwrap();
     routes.normalise(&input)
 }

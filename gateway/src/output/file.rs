@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Item, line};
+use super::{Items, line};
 use crate::{config::FileConfig, spool::Lost};
 
 /// How far back the start of a torn last line is looked for.
@@ -56,13 +56,13 @@ impl FileOutput {
     ///
     /// # Errors
     /// The disk refuses; the file is cut back to what it held before.
-    pub fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> io::Result<()> {
+    pub fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> io::Result<()> {
         self.lines.clear();
         if let Some(lost) = lost {
             line::push_lost(&mut self.lines, lost);
         }
-        for item in items {
-            line::push(&mut self.lines, item);
+        for item in items.iter() {
+            line::push(&mut self.lines, &item);
         }
         if self.is_torn {
             // Half a batch must not stay: the whole of it comes again.
@@ -167,7 +167,11 @@ fn cut_torn_line(file: &mut File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::LostCause;
+    use crate::{normalise::Routes, spool::LostCause};
+
+    fn none(routes: &Routes) -> Items<'_> {
+        Items { routes, records: &[] }
+    }
 
     fn config() -> FileConfig {
         FileConfig { rotate_bytes: 200, keep_files: 2, ..FileConfig::default() }
@@ -191,7 +195,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let mut output = FileOutput::open(&config(), data.path()).unwrap();
         for from in 0..40 {
-            output.deliver(&[], lost(from)).unwrap();
+            output.deliver(none(&Routes::default()), lost(from)).unwrap();
             output.confirm().unwrap();
         }
         let names = files(data.path());
@@ -207,9 +211,9 @@ mod tests {
     fn what_comes_after_a_failed_confirmation_stands_in_a_new_file() {
         let data = tempfile::tempdir().unwrap();
         let mut output = FileOutput::open(&config(), data.path()).unwrap();
-        output.deliver(&[], lost(1)).unwrap();
+        output.deliver(none(&Routes::default()), lost(1)).unwrap();
         output.begin_anew().unwrap();
-        output.deliver(&[], lost(1)).unwrap();
+        output.deliver(none(&Routes::default()), lost(1)).unwrap();
         output.confirm().unwrap();
         assert_eq!(files(data.path()), ["readings-00000001.jsonl", "readings-00000002.jsonl"]);
     }
@@ -218,14 +222,14 @@ mod tests {
     fn a_torn_last_line_is_cut_and_the_rest_stays() {
         let data = tempfile::tempdir().unwrap();
         let mut output = FileOutput::open(&config(), data.path()).unwrap();
-        output.deliver(&[], lost(1)).unwrap();
+        output.deliver(none(&Routes::default()), lost(1)).unwrap();
         drop(output);
         let path = data.path().join("out/readings-00000001.jsonl");
         let whole = fs::read(&path).unwrap();
         fs::write(&path, [whole.as_slice(), b"{\"lane\":\"te"].concat()).unwrap();
         let mut output = FileOutput::open(&config(), data.path()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), whole);
-        output.deliver(&[], lost(2)).unwrap();
+        output.deliver(none(&Routes::default()), lost(2)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");

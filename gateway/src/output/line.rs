@@ -52,9 +52,12 @@ fn push_values(lines: &mut String, reading: &Reading) {
     lines.push('{');
     for measurement in &reading.measurements {
         match &measurement.value {
-            Value::Number(number) => json::push_plain(lines, measurement.name.as_str(), number),
-            Value::Boolean(flag) => json::push_plain(lines, measurement.name.as_str(), flag),
             Value::Text(text) => json::push_text(lines, measurement.name.as_str(), text),
+            value => {
+                json::push_name(lines, measurement.name.as_str());
+                // Writing into a String does not fail.
+                let _infallible = value.write_json(lines);
+            }
         }
     }
     lines.push('}');

@@ -3,16 +3,37 @@
 use std::io;
 
 use thiserror::Error;
+use tidegate_protocol::DeviceId;
 
 use crate::{
-    normalise::Message,
-    spool::{CursorError, Lost, ReadError, Record},
+    normalise::{Input, Message, Routes},
+    spool::{CursorError, Kind, Lost, ReadError, Record},
 };
 
 pub mod file;
 
 mod json;
 mod line;
+
+/// A run of records on their way to an output.
+///
+/// Each is normalised when its turn comes: readings are large, and those of a whole batch would not stay in the
+/// processor's cache until they are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Items<'a> {
+    /// What the payloads mean.
+    pub routes: &'a Routes,
+    /// The records, each with whose it is.
+    pub records: &'a [(Record<'a>, DeviceId)],
+}
+
+impl<'a> Items<'a> {
+    /// One after the other, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
+        let routes = self.routes;
+        self.records.iter().map(move |(record, device)| Item::of(routes, record, device))
+    }
+}
 
 /// A record on its way to an output.
 #[derive(Debug)]
@@ -21,6 +42,23 @@ pub struct Item<'a> {
     pub record: &'a Record<'a>,
     /// What it says.
     pub part: Part<'a>,
+}
+
+impl<'a> Item<'a> {
+    fn of(routes: &'a Routes, record: &'a Record<'a>, device: &'a DeviceId) -> Self {
+        if record.envelope.kind == Kind::Gap {
+            return Self { record, part: Part::Gap };
+        }
+        let message = routes.normalise(&Input {
+            device,
+            topic: record.envelope.topic,
+            payload: record.payload,
+            content_type: record.envelope.content_type,
+            ts_gw: record.envelope.ts_gw,
+        });
+        // Routes may have changed since the record was stored: then it goes out as it was sent.
+        Self { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
+    }
 }
 
 /// What a record says to an output.
@@ -64,7 +102,7 @@ impl Output {
     ///
     /// # Errors
     /// [`OutputError`].
-    pub async fn deliver(&mut self, items: &[Item<'_>], lost: Option<Lost>) -> Result<(), OutputError> {
+    pub async fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.deliver(items, lost)?),
         }

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use super::storage::{Lock, Storage, StorageFile, Synced};
@@ -72,8 +73,9 @@ impl Meter {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A commit took so many microseconds from its write to the disk's answer.
-    pub(super) fn add_commit(&self, us: u64) {
+    /// A commit took this from its write to the disk's answer.
+    pub(super) fn add_commit(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.commits_us.fetch_add(us, Ordering::Relaxed);
         let class = COMMIT_CLASSES_US.partition_point(|end_us| *end_us < us);
         if let Some(class) = self.classes.get(class) {
@@ -208,7 +210,7 @@ mod tests {
     fn commits_are_counted_by_the_time_they_took() {
         let meter = Meter::new(Clock::start());
         for us in [250, 251, 20_000_000] {
-            meter.add_commit(us);
+            meter.add_commit(Duration::from_micros(us));
         }
         let writes = meter.writes();
         assert_eq!((writes.commits, writes.commits_us), (3, 20_000_501));

@@ -18,6 +18,8 @@ mod pending;
 
 mod writer;
 
+mod pace;
+
 mod watermark;
 
 mod recent;
@@ -65,7 +67,7 @@ mod config;
 mod error;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::JoinHandle,
 };
 
@@ -91,9 +93,12 @@ pub use self::{
     storage::{Disk, Fault, Lock, SimulatedDisk, Storage, StorageFile, Synced},
     watermark::{Durable, Watermark},
 };
-use self::{pending::Door, state::State};
+use self::{pending::Door, state::State, writer::Writer};
 use crate::health::Pulse;
 pub use tidegate_protocol::Lane;
+
+/// Commits that [`Spool::write_out`] writes before it leaves the rest to the spool's own thread.
+const OWN_COMMITS_MAX: usize = 4;
 
 /// A handle to the durable log; cheap to clone. The last one dropped closes the spool.
 #[derive(Clone, Debug)]
@@ -106,6 +111,8 @@ pub struct Spool {
 struct Handle {
     state: Arc<State>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Whoever holds it writes; unset where a [`Stepper`] does.
+    writer: OnceLock<Arc<Mutex<Writer>>>,
 }
 
 impl Spool {
@@ -121,6 +128,7 @@ impl Spool {
     ) -> Result<(Self, Recovered), OpenError> {
         let (spool, stepper, recovered) = Self::open_stepped(storage, config, wall_ms)?;
         let Stepper { writer, keeper } = stepper;
+        let writer = Arc::clone(spool.handle.writer.get_or_init(|| Arc::new(Mutex::new(writer))));
         let start = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
             let watch = Watch { state: Arc::clone(&spool.handle.state), name };
             let watched = move || {
@@ -131,7 +139,7 @@ impl Spool {
             thread.map_err(|error| OpenError::Io { what: format!("starting the thread {name}"), error })
         };
         let threads = [
-            start(writer::WRITER, Box::new(move || writer.run()))?,
+            start(writer::WRITER, Box::new(move || writer::run(&writer)))?,
             start("spool-keeper", Box::new(move || keeper.run()))?,
         ];
         spool.threads().extend(threads);
@@ -151,7 +159,11 @@ impl Spool {
         wall_ms: u64,
     ) -> Result<(Self, Stepper, Recovered), OpenError> {
         let (state, stepper, recovered) = stepper::open(Arc::new(storage), config, wall_ms)?;
-        Ok((Self { handle: Arc::new(Handle { state, threads: Mutex::default() }) }, stepper, recovered))
+        Ok((
+            Self { handle: Arc::new(Handle { state, threads: Mutex::default(), writer: OnceLock::new() }) },
+            stepper,
+            recovered,
+        ))
     }
 
     /// Copies a record into the commit being filled and gives its place; never waits for the disk. It is durable
@@ -207,6 +219,28 @@ impl Spool {
         }
     }
 
+    /// Has what was appended written: on the caller's thread, which spares two wakes of threads, where the disk is quick
+    /// and nobody else writes; else as [`Self::release`] does. What others append meanwhile is written with it.
+    pub fn write_out(&self) {
+        let state = &self.handle.state;
+        for _ in 0..OWN_COMMITS_MAX {
+            if !state.may_write_out() {
+                break;
+            }
+            let Some(writer) = self.handle.writer.get() else { break };
+            // Whoever holds it looks again, after letting it go, whether anything was appended.
+            let Ok(mut writer) = writer.try_lock() else { return };
+            if writer.step().is_err() {
+                return;
+            }
+            drop(writer);
+            if state.pending().is_empty() {
+                return;
+            }
+        }
+        self.release();
+    }
+
     /// What is durable, and who is told.
     #[must_use]
     pub fn watermark(&self) -> &Watermark {
@@ -257,7 +291,13 @@ impl Spool {
         self.handle.state.pending().is_full()
     }
 
-    /// The writer's sign of life.
+    /// Milliseconds that a write has waited for the disk; none when nothing is being written.
+    #[must_use]
+    pub fn disk_wait_ms(&self) -> Option<u64> {
+        self.handle.state.disk_wait.ms()
+    }
+
+    /// The sign of life of the spool's own writing thread.
     #[must_use]
     pub fn pulse(&self) -> &Arc<Pulse> {
         &self.handle.state.pulse
@@ -325,6 +365,8 @@ impl Handle {
             // A panic of the thread has been reported on its own; what counts here is what became durable.
             drop(thread.join());
         }
+        // Another thread may be writing out what it has appended.
+        drop(self.writer.get().map(|writer| writer.lock().map(drop)));
         self.state.watermark.failure().cloned().map_or(Ok(()), Err)
     }
 }

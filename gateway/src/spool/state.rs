@@ -16,12 +16,13 @@ use super::{
     cursor::Cursors,
     lost::LostRecords,
     meter::Meter,
+    pace::Pace,
     pending::{Door, Pending},
     quarantine::Quarantine,
     recent::Recent,
     storage::{Lock, Storage},
 };
-use crate::{clock::Clock, health::Pulse};
+use crate::health::{DiskWait, Pulse};
 
 /// How long the keeper sleeps when nobody tells it anything: free space may come back by others' doing.
 const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
@@ -30,10 +31,11 @@ const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
 pub(super) struct State {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) limits: Limits,
-    pub(super) clock: Clock,
     pub(super) meter: Arc<Meter>,
-    /// The writer's.
+    /// Of the writer's thread.
     pub(super) pulse: Arc<Pulse>,
+    /// Of whoever writes.
+    pub(super) disk_wait: DiskWait,
     pub(super) watermark: Watermark,
     pub(super) recent: PerLane<Recent>,
     pub(super) cursors: Cursors,
@@ -50,6 +52,8 @@ pub(super) struct State {
     pub(super) appended: Condvar,
     /// Tells [`Self::wait_settled`] of a commit.
     pub(super) settled: Condvar,
+    /// How the last commits went.
+    pub(super) pace: Pace,
     /// The keeper has something to look at.
     pub(super) kicked: Mutex<bool>,
     pub(super) kick: Condvar,
@@ -100,6 +104,11 @@ impl State {
     /// The same, from what the operating system said.
     pub(super) fn poison_io(&self, what: impl Into<String>, error: &io::Error) -> Failure {
         self.poison(Failure::new(what, error))
+    }
+
+    /// Whether a thread that has appended should write by itself.
+    pub(super) fn may_write_out(&self) -> bool {
+        self.limits.commit_interval.is_zero() && self.pace.is_quick()
     }
 
     /// Tells the time; the latest told counts.

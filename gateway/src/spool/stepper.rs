@@ -12,6 +12,7 @@ use super::{
     keeper::Keeper,
     lost::LostRecords,
     meter::{Meter, Metered},
+    pace::Pace,
     pending::Pending,
     quarantine::{QUARANTINE_FOLDER, Quarantine},
     recent::Recent,
@@ -20,7 +21,10 @@ use super::{
     storage::Storage,
     writer::{WRITER, WRITER_SILENCE_MS_MAX, Writer},
 };
-use crate::{clock::Clock, health::Pulse};
+use crate::{
+    clock::Clock,
+    health::{DiskWait, Pulse},
+};
 
 /// The spool's two workers, run step by step instead of by threads.
 #[doc(hidden)]
@@ -92,12 +96,13 @@ pub(super) fn open(
         catalog: RwLock::new(start.catalog),
         appended: Condvar::new(),
         settled: Condvar::new(),
+        pace: Pace::default(),
         kicked: Mutex::new(false),
         kick: Condvar::new(),
         storage,
         limits,
         pulse: Arc::new(Pulse::new(WRITER, clock.clone(), WRITER_SILENCE_MS_MAX)),
-        clock,
+        disk_wait: DiskWait::new(clock),
         meter,
         lock,
     });

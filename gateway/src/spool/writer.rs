@@ -1,8 +1,8 @@
 //! The one writer of both lanes: take a commit, write it with its sync, say so.
 
 use std::{
-    io,
-    sync::{Arc, PoisonError},
+    fmt, io,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use super::{
     state::State,
     storage::{AlignedBuffer, StorageFile},
 };
+use crate::clock::Stopwatch;
 
 /// The writer's thread.
 pub(super) const WRITER: &str = "spool-writer";
@@ -40,6 +41,12 @@ pub(super) struct Writer {
     state: Arc<State>,
     /// None: the lane has no segment yet.
     tails: PerLane<Option<Tail>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
 }
 
 impl Writer {
@@ -66,46 +73,10 @@ impl Writer {
         Ok(wrote)
     }
 
-    /// Writes commits as they come until the spool is closed or fails.
-    pub(super) fn run(mut self) {
-        let state = Arc::clone(&self.state);
-        loop {
-            let mut pending = state.pending();
-            while pending.is_empty() && pending.door == Door::Open {
-                pending.writer_waits = true;
-                state.pulse.beat();
-                let woken = state.appended.wait_timeout(pending, IDLE);
-                pending = woken.unwrap_or_else(PoisonError::into_inner).0;
-            }
-            state.pulse.beat();
-            pending.writer_waits = false;
-            let done = pending.is_empty() || pending.door == Door::Poisoned;
-            if done {
-                return;
-            }
-            let interval = state.limits.commit_interval;
-            if !interval.is_zero() {
-                let waits = |pending: &mut Pending| pending.door == Door::Open && !pending.hurry;
-                let woken = state.appended.wait_timeout_while(pending, interval, waits);
-                pending = woken.unwrap_or_else(PoisonError::into_inner).0;
-            }
-            pending.hurry = false;
-            drop(pending);
-            loop {
-                if self.step().is_err() {
-                    return;
-                }
-                if !state.pending().has_filled() {
-                    break;
-                }
-            }
-        }
-    }
-
     fn write(&mut self, lane: Lane, mut filling: Filling) -> Result<(), Failure> {
-        self.state.pulse.await_disk();
+        self.state.disk_wait.begin();
         let written = self.roll(lane, &filling).and_then(|()| self.commit(lane, &mut filling));
-        self.state.pulse.beat();
+        self.state.disk_wait.end();
         if let Err(error) = written {
             let name = self.tails.of(lane).as_ref().map_or("", |tail| &tail.segment.name);
             return Err(self.state.poison_io(format!("writing {name} of the spool's {lane} lane"), &error));
@@ -141,6 +112,7 @@ impl Writer {
 
     fn commit(&mut self, lane: Lane, filling: &mut Filling) -> io::Result<()> {
         let tail = self.tails.of(lane).as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let stopwatch = Stopwatch::start();
         let mut extent = tail.segment.extent();
         let len = filling.buffer.len();
         let records_bytes = u32::try_from(len - COMMIT_HEADER_BYTES).map_err(io::Error::other)?;
@@ -159,15 +131,57 @@ impl Writer {
         commit::seal(&header, filling.buffer.as_mut_slice());
         let bytes = filling.buffer.as_slice().to_vec();
         filling.buffer.resize(len.next_multiple_of(BLOCK_BYTES));
-        let begin_us = self.state.clock.now_us();
         let synced = tail.file.write_synced(filling.buffer.as_slice(), extent.position)?;
-        self.state.meter.add_commit(self.state.clock.now_us().saturating_sub(begin_us));
+        let took = stopwatch.elapsed();
+        self.state.pace.note(took);
+        self.state.meter.add_commit(took);
         filling.buffer.resize(len);
         extent.add(&header, extent.position);
         tail.segment.set_extent(extent);
         self.state.recent.of(lane).push(Arc::new(Commit::sealed(header, bytes)));
         self.state.watermark.advance(lane, header.end(), synced);
         Ok(())
+    }
+}
+
+/// Writes commits as they come until the spool is closed or fails.
+pub(super) fn run(writer: &Mutex<Writer>) {
+    let lock = || writer.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = Arc::clone(&lock().state);
+    loop {
+        let mut pending = state.pending();
+        while pending.is_empty() && pending.door == Door::Open {
+            pending.writer_waits = true;
+            state.pulse.beat();
+            let woken = state.appended.wait_timeout(pending, IDLE);
+            pending = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.pulse.beat();
+        pending.writer_waits = false;
+        let done = pending.is_empty() || pending.door == Door::Poisoned;
+        if done {
+            return;
+        }
+        let interval = state.limits.commit_interval;
+        if !interval.is_zero() {
+            let waits = |pending: &mut Pending| pending.door == Door::Open && !pending.hurry;
+            let woken = state.appended.wait_timeout_while(pending, interval, waits);
+            pending = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        pending.hurry = false;
+        drop(pending);
+        loop {
+            // Who holds the writer waits for the disk, too.
+            state.pulse.await_disk();
+            let stepped = lock().step();
+            state.pulse.beat();
+            if stepped.is_err() {
+                return;
+            }
+            if !state.pending().has_filled() {
+                break;
+            }
+        }
     }
 }
 

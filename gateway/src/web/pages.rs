@@ -83,7 +83,7 @@ async fn readyz(State(source): State<Arc<Source>>) -> Response {
     if spool.is_full() {
         reasons.push("no room on the disk: new readings are refused".to_owned());
     }
-    if let Some(ms) = spool.pulse().disk_wait_ms().filter(|ms| *ms > DISK_WAIT_MS_MAX) {
+    if let Some(ms) = spool.disk_wait_ms().filter(|ms| *ms > DISK_WAIT_MS_MAX) {
         reasons.push(format!("the disk has not answered for {} s", ms / 1000));
     }
     verdict("ready", &reasons)

@@ -92,7 +92,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     assert!(matches!(fixture.registry.add_many("b/", 3, WALL_MS), Err(DeviceError::Invalid(_))));
     let unknown = DeviceError::Unknown("b_9".to_owned());
     let names = ids(&["b_2", "b_9"]);
-    assert_eq!(fixture.registry.disable(&names), Err(unknown.clone()));
+    assert_eq!(fixture.registry.disable(&names, WALL_MS), Err(unknown.clone()));
     assert_eq!(fixture.registry.remove(&names), Err(unknown.clone()));
     assert_eq!(fixture.registry.rotate("b_9").map(|_| ()), Err(unknown.clone()));
     assert_eq!(fixture.registry.show("b_9").map(|_| ()), Err(unknown));

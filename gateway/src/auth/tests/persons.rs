@@ -39,7 +39,7 @@ fn a_person_is_checked_once_and_then_remembered_for_a_while() {
     drop(check(registry, "anna", PASSWORD, 1_000));
 
     // A change of the login forgets the person too, and a disabled one is refused after the same work.
-    registry.disable(&ids(&["anna"])).unwrap();
+    registry.disable(&ids(&["anna"]), WALL_MS).unwrap();
     assert!(check(registry, "anna", PASSWORD, 1).verify().is_none());
     assert!(!is_accepted(registry, "anna", PASSWORD, 2));
 }

@@ -27,7 +27,7 @@ fn every_wrong_attempt_gets_the_one_answer() {
     let fixture = Fixture::new();
     let secret = fixture.add("sensor_1");
     let disabled = fixture.add("sensor_2");
-    fixture.registry.disable(&ids(&["sensor_2"])).unwrap();
+    fixture.registry.disable(&ids(&["sensor_2"]), WALL_MS).unwrap();
     let long = "x".repeat(70_000);
     for (user, password) in [
         ("sensor_1", ""),
@@ -186,7 +186,7 @@ fn a_disabled_device_is_told_from_an_unknown_one() {
     fixture.add("sensor_1");
     let disabled = |id: &str| fixture.registry.is_disabled(&DeviceId::new(id).unwrap());
     assert!(!disabled("sensor_1") && !disabled("sensor_2"));
-    fixture.registry.disable(&ids(&["sensor_1"])).unwrap();
+    fixture.registry.disable(&ids(&["sensor_1"]), WALL_MS).unwrap();
     assert!(disabled("sensor_1"));
 }
 
@@ -197,7 +197,7 @@ fn every_login_holds_its_name_until_it_is_removed() {
     let reader = NewDevice { role: Role::Application, subscribe: filters(&["#"]), ..device("reader") };
     fixture.registry.add(reader, WALL_MS).unwrap();
     fixture.registry.add(group("fleet", "fleet_"), WALL_MS).unwrap();
-    fixture.registry.disable(&["sensor_1".to_owned()]).unwrap();
+    fixture.registry.disable(&["sensor_1".to_owned()], WALL_MS).unwrap();
     assert!(["sensor_1", "reader", "fleet"].iter().all(|name| fixture.registry.is_login(name)));
     let others = ["", "sensor_2", "fleet_1", "SENSOR_1", &"x".repeat(70_000)];
     assert!(!others.iter().any(|name| fixture.registry.is_login(name)));
@@ -285,7 +285,7 @@ fn the_owner_is_told_why_a_login_was_refused() {
         fixture.add(id);
     }
     fixture.registry.add(group("fleet", "fleet_"), WALL_MS).unwrap();
-    fixture.registry.disable(&["sensor_2".to_owned()]).unwrap();
+    fixture.registry.disable(&["sensor_2".to_owned()], WALL_MS).unwrap();
     let cases = [
         ("sensor_1", "anything", "wrong password"),
         ("sensor_2", "anything", "disabled"),

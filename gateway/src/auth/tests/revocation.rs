@@ -15,7 +15,7 @@ fn disable_enable_rotate_and_remove_each_end_the_logins_before() {
     let first = fixture.login("sensor_1", &secret).unwrap();
     assert!(registry.is_current(&first));
 
-    assert_eq!(registry.disable(&ids(&["sensor_1"])), Ok(1));
+    assert_eq!(registry.disable(&ids(&["sensor_1"]), WALL_MS), Ok(1));
     assert!(!registry.is_current(&first) && fixture.login("sensor_1", &secret).is_none());
 
     assert_eq!(registry.enable(&ids(&["sensor_1"])), Ok(1));
@@ -61,7 +61,7 @@ fn a_group_ends_as_one_and_a_device_of_it_when_it_gets_its_own_login() {
     assert!(!fixture.registry.is_current(&one) && fixture.registry.is_current(&two));
     let changed = fixture.registry.changed_since(seen).users.unwrap();
     assert_eq!(changed, [Arc::<str>::from("line3_1")]);
-    fixture.registry.disable(&ids(&["line3"])).unwrap();
+    fixture.registry.disable(&ids(&["line3"]), WALL_MS).unwrap();
     assert!(!fixture.registry.is_current(&two));
 }
 
@@ -77,7 +77,7 @@ fn whoever_is_woken_sees_the_change_done() {
             counter.fetch_add(1, Ordering::SeqCst);
         }
     }));
-    fixture.registry.disable(&ids(&["sensor_1"])).unwrap();
+    fixture.registry.disable(&ids(&["sensor_1"]), WALL_MS).unwrap();
     assert_eq!(stale_seen.load(Ordering::SeqCst), 1);
 }
 
@@ -90,7 +90,7 @@ fn a_change_of_nothing_moves_nothing() {
     assert_eq!(fixture.registry.remove(&[]), Ok(0));
     assert_eq!(fixture.registry.add_many("x_", 0, WALL_MS), Ok(Vec::new()));
     assert_eq!(fixture.registry.changes(), before);
-    assert_eq!(fixture.registry.disable(&ids(&["a", "a"])), Ok(1));
+    assert_eq!(fixture.registry.disable(&ids(&["a", "a"]), WALL_MS), Ok(1));
     assert_eq!(fixture.registry.remove(&ids(&["a", "a"])), Ok(1));
 }
 

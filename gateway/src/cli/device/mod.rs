@@ -1,12 +1,14 @@
 //! `tidegate device …`: logins are added, looked at and revoked.
 
 mod credentials_file;
+mod import;
 mod password;
 mod report;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    collections::HashSet,
     io::{self, Write},
     path::PathBuf,
 };
@@ -14,10 +16,14 @@ use std::{
 use clap::builder::PossibleValue;
 
 use crate::auth::{
-    AddedDevice, DeviceAnswer, DeviceCommand, Filter, LIST_PAGE_MAX, NewDevice, PasswordText, Role,
+    AddedDevice, DeviceAnswer, DeviceCommand, Filter, LIST_PAGE_MAX, LoginDetail, NewDevice, PasswordText,
+    Role,
 };
 
 use credentials_file::CredentialsFile;
+use import::ImportError;
+
+pub use import::{ImportArgs, ImportFormat};
 
 /// Add devices, applications and clients, look at them, revoke them.
 ///
@@ -28,6 +34,9 @@ pub enum DeviceArgs {
     /// Add a device, an application or a client, or many devices at once
     #[command(after_long_help = ADD_EXAMPLES)]
     Add(Box<AddArgs>),
+    /// Add the logins of a file: of another gateway, or the password file of a mosquitto broker
+    #[command(after_long_help = import::EXAMPLES)]
+    Import(ImportArgs),
     /// List all logins
     List {
         /// Print one JSON object a line
@@ -47,15 +56,15 @@ pub enum DeviceArgs {
         /// Name of the login
         id: String,
     },
-    /// Refuse logins and close their connections; `enable` lets them in again
+    /// Refuse logins, or single devices of a group, and close their connections; `enable` lets them in again
     Disable {
-        /// Names of the logins
+        /// Names of the logins, or of devices of a group
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Let disabled logins in again
+    /// Let disabled logins, or devices of a group, in again
     Enable {
-        /// Names of the logins
+        /// Names of the logins, or of devices of a group
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
@@ -174,6 +183,7 @@ where
     fn run(&mut self, args: &DeviceArgs) -> Result<(), DeviceCliError<E>> {
         match args {
             DeviceArgs::Add(add) => self.add(add),
+            DeviceArgs::Import(import) => self.import(import),
             DeviceArgs::List { json } => self.list(*json),
             DeviceArgs::Show { id, json } => self.show(id, *json),
             DeviceArgs::Rotate { id } => {
@@ -240,7 +250,43 @@ where
         DeviceCliError::Io { what: what.to_owned(), source }
     }
 
+    fn import(&mut self, args: &ImportArgs) -> Result<(), DeviceCliError<E>> {
+        let name = args.file.display();
+        let unfit = |error| match error {
+            ImportError::Io(source) => DeviceCliError::Io { what: format!("cannot read {name}"), source },
+            ImportError::Faults(text) => DeviceCliError::Usage(format!("{name}: {text}")),
+        };
+        let text = import::text(&args.file).map_err(unfit)?;
+        let existing: HashSet<_> = self.logins()?.into_iter().map(|login| login.id).collect();
+        let logins = import::logins(&text, args, &existing).map_err(unfit)?;
+        let weak = logins.iter().filter(|login| login.credential.is_weak()).count();
+        let (publish, subscribe) = (args.publish.clone(), args.subscribe.clone());
+        let answer = self.execute(DeviceCommand::Import { logins, publish, subscribe })?;
+        let DeviceAnswer::Changed(count) = answer else { return Err(DeviceCliError::Answer) };
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        writeln!(self.out, "imported {} from {name}", report::count(count, "login")).map_err(printing)?;
+        if weak > 0 {
+            let text = format!(
+                "{} hashed in one round ($6$), which is quickly tried out",
+                report::count(weak, "password")
+            );
+            writeln!(self.out, "{text}; `tidegate device rotate` gives a login a new secret")
+                .map_err(printing)?;
+        }
+        Ok(())
+    }
+
     fn list(&mut self, json: bool) -> Result<(), DeviceCliError<E>> {
+        let all = self.logins()?;
+        match json {
+            true => all.iter().try_for_each(|login| report::json(self.out, login)),
+            false => report::table(self.out, &all),
+        }
+        .or_else(unless_closed)
+        .map_err(printing)
+    }
+
+    fn logins(&mut self) -> Result<Vec<LoginDetail>, DeviceCliError<E>> {
         let mut all = Vec::new();
         let mut after = None;
         loop {
@@ -249,15 +295,9 @@ where
             after = logins.last().map(|login| login.id.clone());
             all.extend(logins);
             if !more || after.is_none() {
-                break;
+                return Ok(all);
             }
         }
-        match json {
-            true => all.iter().try_for_each(|login| report::json(self.out, login)),
-            false => report::table(self.out, &all),
-        }
-        .or_else(unless_closed)
-        .map_err(printing)
     }
 
     fn show(&mut self, id: &str, json: bool) -> Result<(), DeviceCliError<E>> {

@@ -266,3 +266,85 @@ fn the_help_teaches() {
         assert!(help.contains(word), "{help}");
     }
 }
+
+#[test]
+fn what_one_registry_wrote_another_imports() {
+    let (one, other) = (Fixture::new(), Fixture::new());
+    let path = one.file("creds.csv");
+    one.run(&["add", "--count", "2500", "--prefix", "d", "--out", &path]).unwrap();
+    assert_eq!(other.run(&["import", &path]).unwrap(), format!("imported 2500 logins from {path}\n"));
+    for line in fs::read_to_string(&path).unwrap().lines().step_by(499) {
+        let (device, secret) = line.split_once(',').unwrap();
+        assert!(other.gets_in(device, secret) && !other.gets_in(device, "wrong"));
+    }
+    let again = other.run(&["import", &path]).unwrap_err().to_string();
+    assert!(again.contains("line 1: d1 exists already") && again.ends_with("and 2480 more"), "{again}");
+    assert_eq!(other.registry.login_count(), 2_500);
+}
+
+#[test]
+fn passwords_in_clear_are_imported_as_persons() {
+    let fixture = Fixture::new();
+    let path = fixture.file("boards.csv");
+    fs::write(&path, "board,correct horse,application\nfield,battery staple,client\n").unwrap();
+    let refused = fixture.run(&["import", &path]).unwrap_err().to_string();
+    assert!(refused.contains("an application needs at least one filter"), "{refused}");
+    assert_eq!(fixture.registry.login_count(), 0);
+    let words = ["import", &path, "--subscribe", "telemetry/+", "--publish", "telemetry//+"];
+    assert!(fixture.run(&words).unwrap().starts_with("imported 2 logins"));
+    let check = |user, password: &str| match fixture.registry.authenticate(user, password.as_bytes(), "c", 0)
+    {
+        Attempt::Person(check) => check.verify(),
+        other => panic!("{other:?}"),
+    };
+    assert!(check("board", "correct horse").is_some() && check("board", "battery staple").is_none());
+    let field = check("field", "battery staple").unwrap();
+    assert!(field.may_publish("telemetry//d1").is_ok() && field.may_subscribe("telemetry/d1"));
+}
+
+#[test]
+fn a_password_file_of_mosquitto_keeps_its_passwords() {
+    let fixture = Fixture::new();
+    let path = fixture.file("passwd");
+    let lines = [
+        "new:$7$101$sx87XZi33oxTJr1w$iWK9J0k4BEuFLOZbnB2Xnj6/aIMS7WM+YPyM9N9rzupD+vMcWvY9pFgUFlgAeffnl2qxBc5bxZwhi7slVETREg==",
+        "old:$6$0xQvpKmZ3nIINazO$U9PKupI6qlEmOVcc3GxJjB0ieExBn7mHepiasiL4DRBah8p+6Qvqy0s+zyM0FTOOtr65He2wFMQM9NWdJBXCXQ==",
+    ];
+    fs::write(&path, lines.join("\n")).unwrap();
+    let text = fixture.run(&["import", &path]).unwrap();
+    assert!(
+        text.starts_with("imported 2 logins from ") && text.contains("1 password hashed in one round"),
+        "{text}"
+    );
+    for user in ["new", "old"] {
+        for (password, right) in [("correct horse", true), ("correct cow", false)] {
+            let attempt = fixture.registry.authenticate(user, password.as_bytes(), "c", 0);
+            let Attempt::Person(check) = attempt else { panic!("{attempt:?}") };
+            assert_eq!(check.verify().is_some(), right, "{user} {password}");
+        }
+    }
+}
+
+#[test]
+fn a_single_device_of_a_group_is_kept_out_and_let_in_again() {
+    let fixture = Fixture::new();
+    let text = fixture.run(&["add", "line3", "--group", "line3_"]).unwrap();
+    let secret = text.lines().find_map(|line| line.trim().strip_prefix("secret  ")).unwrap().to_owned();
+    let login = |device: &str| match fixture.registry.authenticate("line3", secret.as_bytes(), device, 0) {
+        Attempt::Accepted(login) => Some(login),
+        _ => None,
+    };
+    let (seven, eight) = (login("line3_7").unwrap(), login("line3_8").unwrap());
+    assert_eq!(fixture.run(&["disable", "line3_7"]).unwrap(), "disabled 1 login\n");
+    assert!(login("line3_7").is_none() && !fixture.registry.is_current(&seven));
+    assert!(fixture.registry.is_disabled(&DeviceId::new("line3_7").unwrap()));
+    assert!(login("line3_8").is_some() && fixture.registry.is_current(&eight));
+    assert!(!fixture.gets_in("line3_7", "") && !fixture.gets_in("line3_7", &secret));
+    assert_eq!(fixture.run(&["disable", "line3_7"]).unwrap(), "already disabled\n");
+    assert_eq!(fixture.run(&["enable", "line3_7"]).unwrap(), "enabled 1 login\n");
+    assert!(login("line3_7").is_some());
+    assert_eq!(fixture.run(&["enable", "line3_7"]).unwrap(), "already enabled\n");
+    assert_eq!(fixture.registry.login_count(), 1);
+    fixture.run(&["disable", "line4_7"]).unwrap_err();
+    fixture.run(&["disable", "line3_ 7"]).unwrap_err();
+}

@@ -47,7 +47,13 @@ fn a_line_of_text_is_bounded() {
     let id = DeviceId::new(&device).unwrap();
     let none = Routes::default();
     let content = |line: &str| {
-        let input = Input { device: &id, topic: "telemetry", payload: line.as_bytes(), content_type: None };
+        let input = Input {
+            device: &id,
+            topic: "telemetry",
+            payload: line.as_bytes(),
+            content_type: None,
+            ts_gw: NOW_MS,
+        };
         none.normalise(&input).map(|message| message.content != Content::Raw)
     };
     assert_eq!(content(&format!("{device},1.{}", "0".repeat(TEXT_LEN_MAX - 2))), Ok(true));

@@ -22,7 +22,7 @@ fn every_vector_reads_as_it_says() {
     }
 }
 
-fn written(message: &Message<'_>) -> serde_json::Value {
+pub(super) fn written(message: &Message<'_>) -> serde_json::Value {
     let mut text = String::from("[");
     for (index, reading) in message.readings().iter().enumerate() {
         text.push_str(if index == 0 { "{" } else { ",{" });
@@ -62,14 +62,6 @@ fn commands_are_handed_on_unread() {
     let message = normalise(&routes, "command///res/17/200", b"23.4").unwrap();
     assert_eq!((message.content, message.route), (Content::Raw, None));
     assert_eq!(message.tag, COMMAND_TAG);
-}
-
-#[test]
-fn senml_waits_for_a_reader_of_its_own() {
-    let payload = br#"[{"n":"temperature","u":"Cel","v":23.1}]"#;
-    let content_type = Some("application/senml+json");
-    let input = Input { device: &SENSOR, topic: "telemetry", payload, content_type };
-    assert_eq!(Routes::default().normalise(&input).unwrap().content, Content::Raw);
 }
 
 #[test]

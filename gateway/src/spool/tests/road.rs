@@ -87,6 +87,71 @@ fn many_records_over_many_segments_come_back_in_order() {
     assert_eq!(read_all(&spool, Lane::Telemetry, 0), expected);
 }
 
+/// A spool on the simulated disk, which is quick, after enough commits to know that it is.
+fn quick() -> Spool {
+    let (spool, _) = Spool::open(SimulatedDisk::new(7, 1 << 30), &Config::default(), 1_000).unwrap();
+    while !spool.handle.state.may_write_out() {
+        spool.append(Lane::Telemetry, &message("sensor_1", 1, 1_000), 0, b"x").unwrap();
+        spool.drain().unwrap();
+    }
+    spool
+}
+
+#[test]
+fn on_a_quick_disk_the_thread_that_has_appended_writes() {
+    let spool = quick();
+    let writers = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&writers);
+    spool.watermark().on_commit(Box::new(move || noted.lock().unwrap().push(std::thread::current().id())));
+    // The spool's thread may be busy with the commit before, and then writes this one too.
+    let wrote = (0..1_000).any(|_| {
+        let position = spool.append_held(Lane::Event, &message("sensor_1", 1, 1_000), 0, b"x").unwrap();
+        spool.write_out();
+        let durable = spool.watermark().durable().covers(position);
+        spool.drain().unwrap();
+        durable && writers.lock().unwrap().contains(&std::thread::current().id())
+    });
+    assert!(wrote);
+}
+
+#[test]
+fn a_slow_commit_hands_the_writing_back_to_the_spools_thread() {
+    let spool = quick();
+    spool.handle.state.pace.note(std::time::Duration::from_secs(2));
+    let position = spool.append_held(Lane::Event, &message("sensor_1", 1, 1_000), 0, b"x").unwrap();
+    let writers = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = Arc::clone(&writers);
+    spool.watermark().on_commit(Box::new(move || noted.lock().unwrap().push(std::thread::current().id())));
+    spool.write_out();
+    spool.drain().unwrap();
+    assert!(spool.watermark().durable().covers(position));
+    assert!(!writers.lock().unwrap().contains(&std::thread::current().id()));
+}
+
+#[test]
+fn what_several_threads_append_at_once_is_all_written_and_never_left_lying() {
+    let spool = quick();
+    let begin = spool.watermark().durable().end(Lane::Telemetry);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for n in 0..2_000 {
+                    let envelope = message("sensor_1", n, 1_000);
+                    let position = spool.append_held(Lane::Telemetry, &envelope, 0, b"x").unwrap();
+                    spool.write_out();
+                    // Whoever holds the writer, or the spool's thread, writes it without a further word.
+                    let began = std::time::Instant::now();
+                    while !spool.watermark().durable().covers(position) {
+                        assert!(began.elapsed().as_secs() < 20, "{position:?} is left lying");
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(spool.watermark().durable().end(Lane::Telemetry) - begin, 6_000);
+}
+
 #[test]
 fn a_directory_belongs_to_one_process() {
     let directory = tempfile::tempdir().unwrap();
