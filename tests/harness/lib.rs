@@ -7,6 +7,7 @@
 mod disk;
 mod gateway;
 mod http;
+mod hurt;
 mod load;
 mod mosquitto;
 mod mqtt;
@@ -20,6 +21,7 @@ mod sync_times;
 pub use disk::{LoopDisk, PlainDisk, SmallDisk};
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use http::{HttpAnswer, http, http_get};
+pub use hurt::Hurt;
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
