@@ -30,4 +30,10 @@ pub mod output;
 
 pub mod control;
 
+pub mod web;
+
+pub mod health;
+
+pub mod service_manager;
+
 pub mod clock;

@@ -26,17 +26,23 @@ use crate::{
     bridge::Bridge,
     cli::when::timestamp,
     clock::{Clock, wall_ms},
-    config::{CoapConfig, Config, ConfigError, OutputConfig, Overrides},
+    config::{CoapConfig, Config, OutputConfig},
     control,
     core::{self, Core},
+    health::Health,
     listener::{self, Shared, Workers},
-    logging::Log,
     normalise::{RouteError, Routes},
     output::{Output, file::FileOutput},
     pipeline::Pipeline,
     service::alarm::{self, Alarms},
+    service_manager,
     spool::{self, Disk, Lane, Recovered, Spool, Start},
+    web,
 };
+
+mod reload;
+
+pub use self::reload::{ReloadError, Reloader, Source};
 
 /// How often what the registry has noted is written down.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -118,78 +124,10 @@ pub struct Gateway {
     alarms: Alarms,
     workers: Workers,
     control: control::Server,
+    pages: Option<web::Server>,
+    health: Arc<Health>,
     failed: Arc<Notify>,
     reloader: Arc<Reloader>,
-}
-
-/// Where a configuration came from, and what it has changed in the process.
-pub struct Source {
-    /// The file.
-    pub path: PathBuf,
-    /// What the command line changed.
-    pub overrides: Overrides,
-    /// The process's log, whose level the configuration may set.
-    pub log: Log,
-}
-
-/// Reads the configuration again while the gateway runs. Routes and the log's level change at once; what a listener
-/// or the spool was started with needs a restart.
-pub struct Reloader {
-    source: Option<Source>,
-    routes: Arc<ArcSwap<Routes>>,
-    /// What the gateway was started with.
-    started: Config,
-}
-
-/// Why a configuration was not taken; the old one stays in force.
-#[derive(Debug, Error)]
-pub enum ReloadError {
-    /// This gateway was started without a file.
-    #[error("there is no configuration file to read again")]
-    NoFile,
-    /// The file is bad.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Its routes contradict themselves.
-    #[error(transparent)]
-    Routes(#[from] RouteError),
-}
-
-impl Reloader {
-    /// Reads the file, checks it whole, and only then changes anything.
-    ///
-    /// # Errors
-    /// [`ReloadError`].
-    pub fn reload(&self) -> Result<(), ReloadError> {
-        let Source { path, overrides, log } = self.source.as_ref().ok_or(ReloadError::NoFile)?;
-        let config = Config::load(path, *overrides)?;
-        self.routes.store(Arc::new(Routes::compile(&config.routes)?));
-        log.reload(config.log);
-        for key in self.needs_restart(&config) {
-            tracing::warn!(key, "this change is in force after a restart only");
-        }
-        Ok(())
-    }
-}
-
-impl Reloader {
-    /// The keys that differ from those that the gateway was started with and that it cannot change while it runs.
-    fn needs_restart(&self, config: &Config) -> Vec<&'static str> {
-        let old = &self.started;
-        let changed = [
-            ("data", old.data != config.data),
-            ("lan", old.lan != config.lan),
-            ("threads", old.threads != config.threads),
-            ("anonymous", old.anonymous != config.anonymous),
-            ("[spool]", old.spool != config.spool),
-            ("[mqtt]", old.mqtt != config.mqtt),
-            ("[coap]", old.coap != config.coap),
-            ("[core]", old.core != config.core),
-            ("[[alarm]]", old.alarms != config.alarms),
-            ("[[output]]", old.outputs != config.outputs),
-        ];
-        changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
-    }
 }
 
 impl Gateway {
@@ -219,9 +157,10 @@ impl Gateway {
             Shared::new(listener_config(config), pipeline, registry.clone(), clock.clone(), workers);
         shared.coap = coap_config(config);
         let shared = Arc::new(shared);
+        let health = watch(&shared, &spool, &bridges);
         let core = Core::start(spool.clone(), config.core.clone());
         let alarms = start_alarms(config, &core, &shared, &routes)?;
-        let services = control::Services {
+        let services = Arc::new(control::Services {
             shared: Arc::clone(&shared),
             routes: Arc::clone(&routes),
             bridges: bridges.iter().map(Bridge::handle).collect(),
@@ -229,13 +168,28 @@ impl Gateway {
             alarms: alarms.handle(),
             reloader: Arc::clone(&reloader),
             last_failure: fs::read_to_string(config.data.join(FAILURE_FILE)).ok(),
-        };
-        let control =
-            control::Server::start(&config.control_path(), services).map_err(StartError::Control)?;
+        });
+        let control = control::Server::start(&config.control_path(), Arc::clone(&services))
+            .map_err(StartError::Control)?;
+        let pages = start_pages(config, services)?;
         // Last: whoever sees the port open can ask the control socket.
         let workers = Workers::start(&shared)?;
+        health.set_listening(true);
         report_ready(config, &workers);
-        Ok(Self { spool, registry, routes, bridges, core, alarms, workers, control, failed, reloader })
+        Ok(Self {
+            spool,
+            registry,
+            routes,
+            bridges,
+            core,
+            alarms,
+            workers,
+            control,
+            pages,
+            health,
+            failed,
+            reloader,
+        })
     }
 
     /// The address that MQTT clients connect to.
@@ -280,13 +234,15 @@ impl Gateway {
     /// No signal handler could be installed.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<End> {
         let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(service_manager::feed_watchdog(Arc::clone(&self.health)));
+        service_manager::ready(self.line());
         let mut flush = tokio::time::interval(FLUSH_EVERY);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 () = self.failed.notified() => break,
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => self.reload().await,
                 _ = flush.tick() => {
                     self.flush_registry().await;
                     // Delivered records are given up after `keep` on an idle gateway too.
@@ -297,14 +253,25 @@ impl Gateway {
                 }
             }
         }
+        service_manager::stopping(self.failure().unwrap_or_else(|| "stopping".to_owned()));
         tokio::task::spawn_blocking(move || self.stop()).await.map_err(io::Error::other)
     }
 
-    fn reload(&self) {
-        match self.reloader.reload() {
-            Ok(()) => tracing::info!("configuration reloaded"),
-            Err(error) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+    /// What the service manager shows of a gateway that is well.
+    fn line(&self) -> String {
+        format!("MQTT on {}", self.workers.address())
+    }
+
+    /// The file is read elsewhere: the disk may be slow, and the watchdog is fed from here.
+    async fn reload(&self) {
+        service_manager::reloading();
+        let reloader = Arc::clone(&self.reloader);
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(())) => tracing::info!("configuration reloaded"),
+            Ok(Err(error)) => tracing::warn!(%error, "the configuration is bad; the old one stays in force"),
+            Err(error) => tracing::error!(%error, "the configuration was not read to its end"),
         }
+        service_manager::ready(self.line());
     }
 
     async fn flush_registry(&self) {
@@ -329,8 +296,10 @@ impl Gateway {
         tracing::info!("stopping");
         let failure = self.failure();
         let mut problems = Vec::new();
+        self.health.set_listening(false);
         problems.extend(self.control.stop().err());
         problems.extend(self.workers.drain().err());
+        problems.extend(self.pages.and_then(|pages| pages.stop().err()));
         if let Err(error) = self.spool.drain() {
             tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
         }
@@ -408,6 +377,26 @@ fn warn_of_forgotten_outputs(config: &Config, spool: &Spool) {
             tracing::warn!(%output, "not configured any more, and holds back what it did not get; configure it, or: tidegate spool forget");
         }
     }
+}
+
+/// Has the threads watched that must not stand still; the workers see to it themselves.
+fn watch(shared: &Shared, spool: &Spool, bridges: &[Bridge]) -> Arc<Health> {
+    shared.health.add(Arc::clone(spool.pulse()));
+    for bridge in bridges {
+        shared.health.add(Arc::clone(bridge.handle().pulse()));
+    }
+    Arc::clone(&shared.health)
+}
+
+fn start_pages(config: &Config, services: Arc<control::Services>) -> Result<Option<web::Server>, StartError> {
+    if !config.http.enabled {
+        return Ok(None);
+    }
+    let address = config.http_address();
+    let server = web::Server::start(address, &config.http, services)
+        .map_err(|source| listener::ListenError { section: "http", address, source })?;
+    tracing::info!(http = %server.address(), "pages");
+    Ok(Some(server))
 }
 
 fn start_bridges(

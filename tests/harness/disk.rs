@@ -62,6 +62,19 @@ impl Drop for LoopDisk {
     }
 }
 
+/// A ramfs, which takes no O_DIRECT. It says that it has no room and takes whatever comes.
+pub struct PlainDisk(SmallDisk);
+
+impl PlainDisk {
+    pub fn make() -> Self {
+        Self(SmallDisk::mount("ramfs", "mode=0755"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
 /// A tmpfs with room for a few MiB.
 pub struct SmallDisk {
     mount: PathBuf,
@@ -71,12 +84,14 @@ pub struct SmallDisk {
 
 impl SmallDisk {
     pub fn make(mebibytes: u64) -> Self {
+        Self::mount("tmpfs", &format!("size={mebibytes}m"))
+    }
+
+    fn mount(kind: &str, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mount = folder.path().join("mount");
         fs::create_dir(&mount).expect("a folder to mount on");
-        ran(Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tidegate-test"])
-            .arg(&mount));
+        ran(Command::new("mount").args(["-t", kind, "-o", options, "tidegate-test"]).arg(&mount));
         Self { mount, mounted: true, _folder: folder }
     }
 

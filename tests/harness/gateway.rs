@@ -41,6 +41,8 @@ pub struct Gateway {
     pub port: u16,
     /// Of CoAP, on loopback.
     pub coap_port: u16,
+    /// Of the pages, on loopback.
+    pub http_port: u16,
     /// What quickstart made.
     pub device: Login,
     /// What quickstart made.
@@ -89,6 +91,7 @@ impl Gateway {
             dir,
             port: mqtt,
             coap_port: coap,
+            http_port: http,
             device: login(&printed, DEVICE),
             application: login(&printed, APPLICATION),
             program,

@@ -13,7 +13,8 @@ use super::{
     replay::{Replay, Replayed},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Millis},
+    health::Pulse,
     normalise::Routes,
     output::{Items, Output, OutputError},
     spool::{Batch, Cursor, Kind, Lane, Lost, Offset, Reader, Record, Spool},
@@ -26,9 +27,12 @@ pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a record is reckoned to take beside its payload.
 pub(super) const RECORD_BYTES: usize = 64;
 /// Time between two confirmations.
-const UNCONFIRMED_MS_MAX: u64 = 500;
+pub const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
 const DRAIN_MS_MAX: u64 = 5_000;
+/// How long a batch may be on its way, with the wait behind a failure: an output that does not even fail in this
+/// time hangs. A slow disk or destination answers sooner.
+pub(super) const DELIVERY_MS_MAX: Millis = 600_000;
 /// Records of a batch that is worth a delivery of its own.
 const FULL_ENOUGH: usize = 256;
 /// How long a bridge lets smaller batches grow under load: much less than an output takes anyway.
@@ -46,6 +50,7 @@ pub(super) struct Carrier {
     pub(super) routes: Arc<ArcSwap<Routes>>,
     pub(super) clock: Clock,
     pub(super) counters: Arc<Counters>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) backoff: Backoff,
     pub(super) unconfirmed: Unconfirmed,
 }
@@ -68,6 +73,7 @@ impl Carrier {
         let wake = Arc::clone(&committed);
         self.spool.watermark().on_commit(Box::new(move || wake.notify_one()));
         while !is_stopping(&stopping) {
+            self.pulse.beat_within(DELIVERY_MS_MAX);
             let moved = self.carry(&mut stopping).await;
             if moved > 0 {
                 // A stop or a replay must not wait for the end of a backlog.
@@ -79,6 +85,7 @@ impl Carrier {
                 }
                 continue;
             }
+            self.pulse.beat();
             tokio::select! {
                 () = committed.notified() => {}
                 () = tokio::time::sleep(IDLE) => {}
@@ -92,6 +99,7 @@ impl Carrier {
     }
 
     async fn drain(&mut self) {
+        self.pulse.beat_within(DELIVERY_MS_MAX);
         let until_ms = self.clock.now_ms().saturating_add(DRAIN_MS_MAX);
         // A failing output has had its tries: what it does not take is in the spool for the next start.
         while self.clock.now_ms() < until_ms && self.try_carry().await.is_ok_and(|moved| moved > 0) {}

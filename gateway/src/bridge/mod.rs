@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock::Clock,
+    health::{Pulse, SILENCE_MS_MAX},
     normalise::Routes,
     output::Output,
     spool::{Cursor, Lane, Spool},
@@ -27,6 +28,7 @@ mod carrier;
 mod replay;
 
 use backoff::Backoff;
+pub use carrier::UNCONFIRMED_MS_MAX;
 use carrier::{Carrier, Unconfirmed};
 pub use replay::{Replay, Replayed};
 
@@ -51,6 +53,7 @@ pub struct Counters {
 pub struct Handle {
     name: Arc<str>,
     counters: Arc<Counters>,
+    pulse: Arc<Pulse>,
     replays: mpsc::Sender<(Replay, oneshot::Sender<Replayed>)>,
 }
 
@@ -75,6 +78,7 @@ impl Bridge {
         clock: Clock,
     ) -> io::Result<Self> {
         let counters = Arc::new(Counters::default());
+        let pulse = Arc::new(Pulse::new(format!("bridge-{name}"), clock.clone(), SILENCE_MS_MAX));
         let (replays, replay_requests) = mpsc::channel(REPLAYS_MAX);
         let (stop, stopping) = watch::channel(false);
         let carrier = Carrier {
@@ -86,6 +90,7 @@ impl Bridge {
             routes,
             clock,
             counters: Arc::clone(&counters),
+            pulse: Arc::clone(&pulse),
             backoff: Backoff::default(),
             unconfirmed: Unconfirmed::default(),
         };
@@ -93,7 +98,7 @@ impl Bridge {
         let thread = thread::Builder::new()
             .name(format!("bridge-{name}"))
             .spawn(move || runtime.block_on(carrier.run(replay_requests, stopping)))?;
-        Ok(Self { handle: Handle { name: name.into(), counters, replays }, stop, thread })
+        Ok(Self { handle: Handle { name: name.into(), counters, pulse, replays }, stop, thread })
     }
 
     /// For those who watch it or ask for replays.
@@ -136,6 +141,12 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Its sign of life.
+    #[must_use]
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Has a past span delivered again, and waits until it is.

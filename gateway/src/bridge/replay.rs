@@ -1,6 +1,8 @@
 use tokio::sync::{oneshot, watch};
 
-use super::carrier::{BATCH_BYTES_MAX, Carrier, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, records};
+use super::carrier::{
+    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, records,
+};
 use crate::{
     output::{Items, OutputError},
     spool::{Lane, Offset},
@@ -36,6 +38,7 @@ impl Carrier {
         replay: &Replay,
         stopping: &watch::Receiver<bool>,
     ) -> Result<u64, OutputError> {
+        self.pulse.beat_within(DELIVERY_MS_MAX);
         // What the stream has delivered and what the replay delivers are confirmed apart.
         self.confirm().await?;
         let mut delivered: u64 = 0;
@@ -61,6 +64,7 @@ impl Carrier {
             if is_stopping(stopping) {
                 return Err(OutputError::Stopping);
             }
+            self.pulse.beat_within(DELIVERY_MS_MAX);
             let batch = reader.next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
             if batch.is_empty() {
                 break;

@@ -9,6 +9,7 @@ use tidegate_protocol::{DeviceId, Lane};
 use super::{
     device::DeviceArgs,
     help,
+    size::Rate,
     when::{self, When},
 };
 use crate::{config, logging};
@@ -44,12 +45,18 @@ pub enum Command {
     /// Show how the gateway is
     #[command(long_about = help::STATUS, after_help = help::STATUS_AFTER)]
     Status(StatusArgs),
+    /// Change what the running gateway logs, for a while
+    #[command(long_about = help::LOG, after_help = help::LOG_AFTER)]
+    Log(LogCommandArgs),
     /// Send stored readings to an output again
     #[command(long_about = help::REPLAY, after_help = help::REPLAY_AFTER)]
     Replay(ReplayArgs),
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),
+    /// Reckon how much disk a load needs, and what to write for `max_disk`
+    #[command(long_about = help::SIZE, after_help = help::SIZE_AFTER)]
+    Size(SizeArgs),
     #[cfg(feature = "demo")]
     /// Show a gateway at work: virtual sensors, a live table, an audit
     #[command(long_about = help::DEMO, after_help = help::DEMO_AFTER)]
@@ -170,6 +177,23 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
+/// `tidegate log`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct LogCommandArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// A level (off, error, warn, info, debug, trace), levels by part (tidegate::session=trace), or several with commas
+    /// between; without it, shows what is logged
+    pub filter: Option<String>,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = when::duration_ms)]
+    pub for_ms: u64,
+    /// Go back at once to what the start or the configuration says
+    #[arg(long, conflicts_with = "filter")]
+    pub reset: bool,
+}
+
 /// `tidegate replay`
 #[derive(Clone, Debug, ClapArgs)]
 pub struct ReplayArgs {
@@ -221,6 +245,32 @@ pub struct SpoolForgetArgs {
 pub struct SpoolDirArgs {
     /// The spool's folder, or the data folder it is in
     pub dir: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate size`
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct SizeArgs {
+    /// Devices
+    #[arg(long, value_name = "N")]
+    pub devices: std::num::NonZeroU32,
+    /// Readings of each device: 1/s, 6/min, 4/h, 1/d, or 1/10s for one in ten seconds
+    #[arg(long, value_name = "N/TIME", default_value = "1/s")]
+    pub rate: Rate,
+    /// Hours for which no output takes anything
+    #[arg(long, value_name = "HOURS", default_value_t = 24)]
+    pub hours: u32,
+    /// Bytes of a payload
+    #[arg(long, value_name = "BYTES", default_value_t = 40)]
+    pub payload: usize,
+    /// Outputs that are configured
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub outputs: u8,
+    /// Size of the card whose life you care for
+    #[arg(long, value_name = "SIZE", default_value = "32GB")]
+    pub card: bytesize::ByteSize,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

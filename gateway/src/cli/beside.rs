@@ -3,7 +3,8 @@
 use std::{io, path::Path};
 
 use super::{
-    Begin, ConfigArgs, DeviceCommandArgs, Error, ReplayArgs, SpoolForgetArgs, StatusArgs, TailArgs,
+    Begin, ConfigArgs, DeviceCommandArgs, Error, LogCommandArgs, ReplayArgs, SpoolForgetArgs, StatusArgs,
+    TailArgs,
     device::{self, DeviceCliError},
     print,
     when::timestamp,
@@ -12,7 +13,7 @@ use crate::{
     auth::{self, DeviceAnswer, DeviceCommand, DeviceError, Registry},
     clock::wall_ms,
     config::{self, Config},
-    control::{Answer, Client, ClientError, ReplayRequest, Request, Shown, TailRequest},
+    control::{Answer, Client, ClientError, LogRequest, ReplayRequest, Request, Shown, TailRequest},
 };
 
 /// The configuration as far as these commands need it: `data` as the file says it, all else the default.
@@ -96,6 +97,28 @@ impl std::fmt::Display for Line<'_> {
             timestamp(*ts_gw)
         )
     }
+}
+
+/// `tidegate log`
+///
+/// # Errors
+/// [`Error::Unavailable`] when no gateway runs.
+pub(super) fn log(args: &LogCommandArgs) -> Result<(), Error> {
+    let config = load(&args.config)?;
+    let mut client = Client::connect(&config.control_path())?;
+    let request = match &args.filter {
+        Some(filter) => LogRequest::Set { filter: filter.clone(), for_ms: args.for_ms },
+        None if args.reset => LogRequest::Reset,
+        None => LogRequest::Show,
+    };
+    let Answer::Log(log) = client.ask(&Request::Log(request))? else { return Err(unexpected()) };
+    match log.until_ms {
+        Some(until_ms) => {
+            print::line(format_args!("{} until {}, then {}", log.filter, timestamp(until_ms), log.lasting))?;
+        }
+        None => print::line(log.filter)?,
+    }
+    Ok(())
 }
 
 /// `tidegate replay`

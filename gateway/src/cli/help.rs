@@ -77,6 +77,19 @@ Examples:
   tidegate status
   tidegate status -c /etc/tidegate/tidegate.toml --json";
 
+pub(super) const LOG: &str = "\
+Changes what the running gateway logs, for a while: ten minutes unless --for says otherwise, seven days at most. Then \
+it goes back by itself to what --log-level, TIDEGATE_LOG or the configuration says, so that a forgotten `trace` does not \
+wear out a card. SIGHUP in between leaves it alone; what was read then is in force afterwards. Where a filter names \
+parts only, the rest stays as it is.";
+pub(super) const LOG_AFTER: &str = "\
+Examples:
+  tidegate log                                     what is logged, and until when
+  tidegate log debug
+  tidegate log tidegate::listener=trace --for 30s
+  tidegate log info,tidegate::spool=debug --for 1h
+  tidegate log --reset";
+
 pub(super) const REPLAY: &str = "\
 Sends readings that are still on disk to an output again, by the time the gateway took them. Each keeps its uid, so \
 that who gets them can see which it has. Delivered records stay on disk for `keep` of [spool].";
@@ -91,6 +104,16 @@ pub(super) const SPOOL_AFTER: &str = "\
 Examples:
   tidegate spool inspect data
   tidegate spool verify data             exit 0 only when no record is damaged";
+
+pub(super) const SIZE: &str = "\
+Reckons from the format on disk what so many devices mean for it: commits, bytes a day written to the card, and how \
+large `max_disk` has to be for an outage, with `sd_card` off and on. Each commit is written in whole blocks of 4 KiB: \
+many readings in one are much cheaper than one by one. The figures are those of readings that come evenly, one by \
+one, which is the dearest way; those that come together share a commit. What a file output writes comes on top.";
+pub(super) const SIZE_AFTER: &str = "\
+Examples:
+  tidegate size --devices 100 --rate 1/s --hours 6
+  tidegate size --devices 20 --rate 1/10s --hours 72 --payload 120 --card 16GB";
 
 #[cfg(feature = "demo")]
 pub(super) const DEMO: &str = "\

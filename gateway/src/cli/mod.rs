@@ -17,14 +17,16 @@ pub mod man;
 pub mod print;
 pub mod quickstart;
 mod run;
+mod size;
 mod spool;
 pub mod when;
 
 pub use self::{
     args::{
         Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
-        DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, ManArgs, QuickstartArgs,
-        ReplayArgs, RunArgs, SpoolArgs, SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
+        DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, ManArgs,
+        QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs, SpoolCommand, SpoolDirArgs,
+        SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -43,8 +45,10 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Device(args) => beside::device(args),
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
+        Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
         Command::Spool(args) => spool::run(args),
+        Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
         Command::Config(args) => config::run(args),

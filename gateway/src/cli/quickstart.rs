@@ -38,12 +38,13 @@ pub fn run(args: &QuickstartArgs, wall_ms: u64) -> Result<(), Error> {
     let config = Config::load(&path, Overrides::default())?;
     let secrets = add_logins(&config, wall_ms)?;
     print::line(lines(args, &programs(), &path, &secrets))?;
-    if TcpListener::bind(config.mqtt_address()).is_err() {
-        print::note(format_args!(
-            "note: {} is taken by another program; stop it, or write another port in {}",
-            config.mqtt_address(),
-            path.display()
-        ));
+    for address in [config.mqtt_address(), config.http_address()] {
+        if TcpListener::bind(address).is_err() {
+            print::note(format_args!(
+                "note: {address} is taken by another program; stop it, or write another port in {}",
+                path.display()
+            ));
+        }
     }
     Ok(())
 }
@@ -136,7 +137,7 @@ fn lines(
     secrets: &Secrets,
 ) -> String {
     let Secrets { device, application } = secrets;
-    let (port, coap_port) = (args.mqtt_port, args.coap_port);
+    let (port, coap_port, http_port) = (args.mqtt_port, args.coap_port, args.http_port);
     let dir = args.dir.display();
     let config = quoted(&path.display().to_string());
     let creds = quoted(&args.dir.join("creds.csv").display().to_string());
@@ -149,6 +150,7 @@ fn lines(
   application  user {APPLICATION}       password {application}
   mqtt         127.0.0.1 port {port}
   coap         127.0.0.1 port {coap_port} (UDP)
+  pages        http://127.0.0.1:{http_port}/metrics, /readyz and /livez
 
 Run it:
   {tidegate} run -c {config}

@@ -109,7 +109,7 @@ fn plain_coap(config: &Config, findings: &mut Vec<Finding>) {
 fn ports(config: &Config, findings: &mut Vec<Finding>) {
     let (mqtt, http) = (config.mqtt_address(), config.http_address());
     let overlap = mqtt.ip() == http.ip() || mqtt.ip().is_unspecified() || http.ip().is_unspecified();
-    if mqtt.port() == http.port() && mqtt.port() != 0 && overlap {
+    if config.http.enabled && mqtt.port() == http.port() && mqtt.port() != 0 && overlap {
         findings.push(Finding::new(
             &[Key("http"), Key("port")],
             format!("port {} is taken by [mqtt]", http.port()),
@@ -127,6 +127,11 @@ fn connections(config: &Config, findings: &mut Vec<Finding>) {
     for (key, _) in limits.into_iter().filter(|(_, limit)| *limit == 0) {
         let path = [Key("mqtt"), Key(key)];
         findings.push(Finding::new(&path, "0 lets nobody in", "write 1 or more, or leave the key out"));
+    }
+    if config.http.connections_max == 0 {
+        let path = [Key("http"), Key("connections_max")];
+        let instead = "write 1 or more, or `enabled = false` for no pages";
+        findings.push(Finding::new(&path, "0 lets nobody in", instead));
     }
 }
 

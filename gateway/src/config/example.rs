@@ -23,7 +23,14 @@ impl Default for Example {
 
 /// Every key with its value and what it does.
 pub(crate) fn text(example: &Example) -> String {
-    [gateway(example), listeners(example), ALARMS.to_owned() + "\n\n", ROUTES_AND_OUTPUTS.to_owned()].concat()
+    [
+        gateway(example),
+        listeners(example),
+        pages(example.http_port),
+        ALARMS.to_owned() + "\n\n",
+        ROUTES_AND_OUTPUTS.to_owned(),
+    ]
+    .concat()
 }
 
 fn gateway(example: &Example) -> String {
@@ -55,7 +62,7 @@ format = "text"         # text, json
 }
 
 fn listeners(example: &Example) -> String {
-    let Example { mqtt_port, coap_port, http_port, .. } = example;
+    let Example { mqtt_port, coap_port, .. } = example;
     format!(
         r#"[mqtt]
 # listen = "127.0.0.1"  # one address to listen on
@@ -81,10 +88,6 @@ plain_lan = false       # with `lan = true`, let other machines in
 # payload_bytes_max = 1024
 # duplicates_max = 4000000   # requests remembered so that a repetition is stored once
 # exchanges_max = 65536      # requests that wait for the disk
-
-# A port set aside: this version does not listen on it.
-[http]
-port = {http_port}
 
 "#
     )
@@ -132,3 +135,23 @@ clear = 33.0            # back in range at this or less; left out: at what does 
 # segment_bytes_max = 131072
 # segments_max = 4
 # topics_max = 4096     # devices with a topic of their own"#;
+
+fn pages(port: u16) -> String {
+    format!(
+        r#"# Pages for who runs the gateway: /metrics (Prometheus), /livez and /readyz. On this machine only, whatever `lan` says,
+# unless `listen` names an address: nobody logs in here.
+[http]
+enabled = true
+# listen = "127.0.0.1"
+port = {port}
+connections_max = 64    # open connections; one more ends the oldest
+
+# What one request may take.
+# [http.limits]
+# header_bytes_max = 8192
+# header_ms_max = 5000
+# request_ms_max = 10000
+
+"#
+    )
+}

@@ -51,14 +51,33 @@ pub struct CoapConfig {
     pub limits: coap::Limits,
 }
 
-/// `[http]`: the TCP port set aside for HTTP.
+/// `[http]`: the pages for who runs the gateway, on a TCP port of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Address to listen on; absent: loopback, with `lan = true` every IPv4 address.
+    /// Serve them at all.
+    pub enabled: bool,
+    /// Address to listen on; absent: loopback, with `lan = true` too, since nobody logs in here.
     pub listen: Option<IpAddr>,
     /// TCP port; 0 lets the system choose one.
     pub port: u16,
+    /// Open connections at most; one more ends the oldest.
+    #[schemars(range(min = 1))]
+    pub connections_max: usize,
+    /// `[http.limits]`
+    pub limits: HttpLimits,
+}
+
+/// `[http.limits]`: what one request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpLimits {
+    /// Bytes of the request line and headers.
+    pub header_bytes_max: usize,
+    /// Milliseconds until they have come.
+    pub header_ms_max: u64,
+    /// Milliseconds until the answer has been taken.
+    pub request_ms_max: u64,
 }
 
 impl Default for MqttConfig {
@@ -88,6 +107,18 @@ impl Default for CoapConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: None, port: HTTP_PORT }
+        Self {
+            enabled: true,
+            listen: None,
+            port: HTTP_PORT,
+            connections_max: 64,
+            limits: HttpLimits::default(),
+        }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { header_bytes_max: 8 * 1024, header_ms_max: 5_000, request_ms_max: 10_000 }
     }
 }

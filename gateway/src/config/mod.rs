@@ -38,7 +38,7 @@ pub use self::{
     error::{ConfigError, FAULT_CHARS_MAX, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
-    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, MQTT_PORT, MqttConfig},
+    listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, HttpLimits, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
 };
 use crate::{core, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
@@ -209,10 +209,10 @@ impl Config {
         SocketAddr::new(self.address(self.coap.listen.or(otherwise)), self.coap.port)
     }
 
-    /// Where the HTTP listener listens.
+    /// Where the pages of `[http]` are: on loopback unless `listen` says otherwise, since nobody logs in there.
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
-        SocketAddr::new(self.address(self.http.listen), self.http.port)
+        SocketAddr::new(self.http.listen.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), self.http.port)
     }
 
     /// Folder of the spool.

@@ -33,6 +33,7 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
     assert_eq!(config.threads, NonZeroU16::new(2));
     assert_eq!(config.routes.len(), 1);
     assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
+    assert_eq!(config.http.limits, super::HttpLimits::default());
     assert_eq!(config.coap.limits, crate::session::coap::Limits::default());
 }
 
@@ -117,6 +118,8 @@ fn a_fault_in_the_meaning_is_placed_and_told_what_to_write() {
         ("lan = true\nanonymous = true\n", "2:13: devices without a password are let in on loopback only"),
         ("[mqtt]\nconnections_max = 0\n", "2:19: 0 lets nobody in; write 1 or more"),
         ("[mqtt]\nunauthenticated_max = 0\n", "2:23: 0 lets nobody in; write 1 or more"),
+        ("[http]\nconnections_max = 0\n", "2:19: 0 lets nobody in; write 1 or more, or `enabled = false`"),
+        ("[http.limits]\nheader_ms_max = 0\n", "2:17: 0 lets nothing through; write 1 or more"),
         ("[mqtt.limits]\nreceive_max = 0\n", "2:15: 0 lets nothing through; write 1 or more"),
     ];
     for (text, said) in cases {
@@ -278,7 +281,14 @@ fn the_lan_switch_opens_what_the_file_keeps_on_loopback() {
     assert_eq!(closed.mqtt_address().to_string(), "127.0.0.1:1883");
     let open = Config::parse("[mqtt]\nlisten = \"192.0.2.1\"\n", Overrides { lan: true }).unwrap();
     assert_eq!(open.mqtt_address().to_string(), "192.0.2.1:1883");
-    assert_eq!(open.http_address().to_string(), "0.0.0.0:8080");
+    assert_eq!(
+        open.coap_address().to_string(),
+        "127.0.0.1:5683",
+        "in plain text only where the owner says so"
+    );
+    assert_eq!(open.http_address().to_string(), "127.0.0.1:8080", "nobody logs in there");
+    let named = Config::parse("[http]\nlisten = \"192.0.2.1\"\n", Overrides { lan: true }).unwrap();
+    assert_eq!(named.http_address().to_string(), "192.0.2.1:8080");
 }
 
 #[test]

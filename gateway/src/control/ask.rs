@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::REQUEST_BYTES_MAX;
+use crate::clock::deadline;
 
 /// How long an asker may take to ask, the wait for its turn included.
 const ASK_MAX: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ impl Turns {
     /// # Errors
     /// The socket, or the asker took too long.
     pub(super) async fn next(&self, asker: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Asked> {
-        let end = Instant::now() + self.ask_max;
+        let end = Instant::from_std(deadline(self.ask_max));
         let mut line = Vec::new();
         timeout_at(end, read(asker, &mut line, SHORT_BYTES_MAX)).await??;
         if line.is_empty() {

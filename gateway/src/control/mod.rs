@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{DeviceAnswer, DeviceCommand},
+    logging::Filtering,
     service::alarm::Alarm,
 };
 
@@ -18,11 +19,14 @@ mod tail;
 
 pub use client::{Client, ClientError};
 pub use server::{Server, Services};
-pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status};
+pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status, WritesStatus, observe};
 pub use tail::Tail;
 
 /// The socket's name in the data folder.
 pub const SOCKET: &str = "control.sock";
+
+/// Milliseconds that a filter of the log may be asked for: what is to last belongs in the configuration.
+pub const LOG_FOR_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Bytes of the longest request: an import of as many logins as the registry takes, 335 bytes each where names and
 /// hashes are longest. Of requests beyond 64 KiB one at a time is held.
@@ -44,6 +48,8 @@ pub enum Request {
     Forget(String),
     /// Read the configuration again, as SIGHUP does.
     Reload,
+    /// Look at or change what is logged.
+    Log(LogRequest),
 }
 
 /// Which readings `tail` shows.
@@ -55,6 +61,23 @@ pub struct TailRequest {
     pub lane: Option<String>,
     /// From this time on, Unix milliseconds; else from now on.
     pub from_ms: Option<u64>,
+}
+
+/// What is to be logged.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogRequest {
+    /// As before.
+    Show,
+    /// What the start or the configuration chose.
+    Reset,
+    /// Something else for a while.
+    Set {
+        /// Such as `debug` or `tidegate::session=trace`.
+        filter: String,
+        /// How long.
+        for_ms: u64,
+    },
 }
 
 /// Which span goes to which output again.
@@ -84,6 +107,8 @@ pub enum Answer {
     Forgotten,
     /// To [`Request::Reload`].
     Reloaded,
+    /// To [`Request::Log`]: what is logged from here on.
+    Log(Filtering),
     /// What was asked cannot be done, and why.
     Error(String),
 }

@@ -2,7 +2,6 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::Arc,
     thread,
     time::Duration,
@@ -17,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Answer, ReplayRequest, Request,
+    Answer, LOG_FOR_MS_MAX, LogRequest, ReplayRequest, Request,
     ask::{Asked, Turns},
     status, tail,
 };
@@ -67,7 +66,7 @@ impl Server {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn start(path: &Path, services: Services) -> io::Result<Self> {
+    pub fn start(path: &Path, services: Arc<Services>) -> io::Result<Self> {
         // The caller holds the lock of the data folder: whoever bound this before is gone.
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -80,7 +79,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, async {
-                let accepting = accept_all(UnixListener::from_std(socket)?, Rc::new(services));
+                let accepting = accept_all(UnixListener::from_std(socket)?, services);
                 tokio::select! {
                     () = accepting => {}
                     _ = stopped => {}
@@ -102,7 +101,7 @@ impl Server {
     }
 }
 
-async fn accept_all(listener: UnixListener, services: Rc<Services>) {
+async fn accept_all(listener: UnixListener, services: Arc<Services>) {
     let room = Arc::new(Semaphore::new(ASKERS_MAX));
     let turns = Turns::new();
     loop {
@@ -116,7 +115,7 @@ async fn accept_all(listener: UnixListener, services: Rc<Services>) {
                 continue;
             }
         };
-        let (services, turns) = (Rc::clone(&services), turns.clone());
+        let (services, turns) = (Arc::clone(&services), turns.clone());
         tokio::task::spawn_local(async move {
             // Who asked may hang up at any time.
             let _outcome = answer_all(stream, &services, &turns).await.is_ok();
@@ -175,8 +174,40 @@ async fn answer(request: Request, services: &Services) -> Answer {
             Ok(()) => Answer::Reloaded,
             Err(error) => Answer::Error(error.to_string()),
         },
+        Request::Log(request) => log(request, &services.reloader),
         Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),
     }
+}
+
+/// What is asked for ends by itself, whether or not the asker is still there.
+fn log(request: LogRequest, reloader: &Arc<Reloader>) -> Answer {
+    let Some(log) = reloader.log() else {
+        return Answer::Error(
+            "this gateway is part of another program, whose log it does not change".to_owned(),
+        );
+    };
+    match request {
+        LogRequest::Show => {}
+        LogRequest::Reset => log.end(None),
+        LogRequest::Set { for_ms, .. } if for_ms > LOG_FOR_MS_MAX => {
+            let days = LOG_FOR_MS_MAX / (24 * 60 * 60 * 1000);
+            return Answer::Error(format!("at most {days} days; what is to last belongs in [log] level"));
+        }
+        LogRequest::Set { filter, for_ms } => match log.ask(&filter, wall_ms().saturating_add(for_ms)) {
+            Err(error) => return Answer::Error(error.to_string()),
+            Ok(turn) => {
+                tracing::info!(filter, for_ms, "the log was asked to say more or less");
+                let reloader = Arc::clone(reloader);
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(Duration::from_millis(for_ms)).await;
+                    if let Some(log) = reloader.log() {
+                        log.end(Some(turn));
+                    }
+                });
+            }
+        },
+    }
+    Answer::Log(log.filtering())
 }
 
 /// A running output keeps its cursor: what holds back deletion for nobody may go.

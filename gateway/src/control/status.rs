@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Services;
 use crate::{
+    cli::when::timestamp,
     clock::wall_ms,
     core,
+    logging::{Filtering, Log},
     service::alarm,
     spool::{self, CursorStatus, Lane, ReadError},
 };
@@ -22,8 +24,20 @@ use crate::{
 const QOS0_NAMED_MAX: usize = 20;
 
 /// How the gateway is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
+    /// Version of the gateway.
+    #[serde(default)]
+    pub version: String,
+    /// When it was started, Unix milliseconds.
+    #[serde(default)]
+    pub started_ms: u64,
+    /// Threads that stand still, and for how long; empty when all is well.
+    #[serde(default)]
+    pub still: Vec<String>,
+    /// What is logged; none where the gateway is part of another program.
+    #[serde(default)]
+    pub log: Option<Filtering>,
     /// Records that are gone: dropped by choice, or taken by damage of the disk.
     pub lost: u64,
     /// Age of the oldest record that an output has not confirmed, milliseconds; none when all is delivered.
@@ -79,7 +93,7 @@ pub struct CoapStatus {
 }
 
 /// The durable log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SpoolStatus {
     /// `event`, then `telemetry`.
     pub lanes: Vec<LaneStatus>,
@@ -95,6 +109,40 @@ pub struct SpoolStatus {
     pub damaged: u64,
     /// Reject records stored.
     pub rejects: u64,
+    /// What was written to the disk since the start.
+    #[serde(default)]
+    pub writes: WritesStatus,
+}
+
+/// What the spool wrote to the disk since the start, with zeros and padding.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WritesStatus {
+    /// Bytes.
+    pub bytes: u64,
+    /// Bytes a day at the rate of the last hour; none in the first seconds.
+    pub bytes_per_day: Option<u64>,
+    /// Commits.
+    pub commits: u64,
+    /// Microseconds that the disk took for them, all together.
+    pub commits_us: u64,
+    /// Commits that took as long as the microseconds in front or less, but for those of the classes before; `None`
+    /// stands for longer still.
+    pub classes: Vec<(Option<u64>, u64)>,
+}
+
+impl WritesStatus {
+    /// Microseconds within which the disk took `percent` of the commits, as far as the classes tell; none when there
+    /// are none, or when it took longer than the largest class.
+    #[must_use]
+    pub fn within_us(&self, percent: u64) -> Option<u64> {
+        let wanted = self.commits.saturating_mul(percent).div_ceil(100).max(1);
+        let mut seen = 0;
+        let class = self.classes.iter().find(|(_, count)| {
+            seen += count;
+            seen >= wanted
+        });
+        class.and_then(|(end_us, _)| *end_us)
+    }
 }
 
 /// One lane.
@@ -125,12 +173,15 @@ pub struct OutputStatus {
     pub oldest_unsent_ms: Option<u64>,
     /// Records delivered since the start.
     pub delivered: u64,
+    /// Failed tries since the start.
+    #[serde(default)]
+    pub failed: u64,
     /// Why the last try failed; empty when deliveries go well.
     pub trouble: String,
 }
 
 /// Who is connected, and what came since the start.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ConnectionStatus {
     /// Open now.
     pub open: u64,
@@ -158,7 +209,11 @@ pub struct ConnectionStatus {
     pub qos0_more: bool,
 }
 
-pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
+/// The numbers of this moment.
+///
+/// # Errors
+/// The spool cannot be read.
+pub fn observe(services: &Services) -> Result<Status, ReadError> {
     let spool = services.shared.pipeline.spool().status()?;
     let now_ms = wall_ms();
     let forgotten = forgotten(services, &spool);
@@ -173,11 +228,16 @@ pub(super) fn observe(services: &Services) -> Result<Status, ReadError> {
                 unsent: cursor.map_or(0, unsent),
                 oldest_unsent_ms: cursor.and_then(oldest_unsent).map(|at_ms| now_ms.saturating_sub(at_ms)),
                 delivered: counters.delivered.load(Ordering::Relaxed),
+                failed: counters.failed.load(Ordering::Relaxed),
                 trouble: counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             }
         })
         .collect();
     Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_ms: now_ms.saturating_sub(services.shared.clock.now_ms()),
+        still: services.shared.health.still(),
+        log: services.reloader.log().map(Log::filtering),
         lost: spool.dropped.saturating_add(spool.lost),
         oldest_unsent_ms: outputs.iter().filter_map(|output| output.oldest_unsent_ms).max(),
         failure: spool.failure.as_ref().map(ToString::to_string),
@@ -201,6 +261,7 @@ fn forgotten(services: &Services, spool: &spool::Status) -> Vec<OutputStatus> {
             unsent: unsent(cursor),
             oldest_unsent_ms: oldest_unsent(cursor).map(|at_ms| wall_ms().saturating_sub(at_ms)),
             delivered: 0,
+            failed: 0,
             trouble: "not configured any more".to_owned(),
         })
         .collect()
@@ -223,6 +284,18 @@ fn spool_status(spool: &spool::Status) -> SpoolStatus {
         dropped: spool.dropped,
         damaged: spool.lost,
         rejects: spool.rejects,
+        writes: writes_status(&spool.writes),
+    }
+}
+
+fn writes_status(writes: &spool::Writes) -> WritesStatus {
+    let ends = spool::COMMIT_CLASSES_US.into_iter().map(Some).chain([None]);
+    WritesStatus {
+        bytes: writes.bytes,
+        bytes_per_day: writes.bytes_per_day,
+        commits: writes.commits,
+        commits_us: writes.commits_us,
+        classes: ends.zip(writes.classes.iter().copied()).collect(),
     }
 }
 
@@ -305,10 +378,14 @@ impl fmt::Display for Status {
         if let Some(failure) = &self.last_failure {
             writeln!(f, "last ended  {}", failure.trim_end())?;
         }
+        for part in &self.still {
+            writeln!(f, "STANDS STILL {part}")?;
+        }
         let spool = &self.spool;
         let full = if spool.full { ", FULL: new readings are refused" } else { "" };
         let (used, max) = (ByteSize(spool.disk_bytes), ByteSize(spool.disk_bytes_max));
         writeln!(f, "spool       {used} of {max}{full}")?;
+        write!(f, "{}", spool.writes)?;
         for lane in &spool.lanes {
             let LaneStatus { lane, records, oldest, end, .. } = lane;
             writeln!(f, "  {lane:<10}{records} records, offsets {oldest} to {end}")?;
@@ -318,7 +395,7 @@ impl fmt::Display for Status {
             writeln!(f, "  dropped {dropped}, damaged {damaged}, rejects kept {rejects}")?;
         }
         for output in &self.outputs {
-            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms } = output;
+            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, .. } = output;
             writeln!(
                 f,
                 "output      {name}: {delivered} delivered, {unsent} unsent, {}",
@@ -348,6 +425,9 @@ impl fmt::Display for Status {
         writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
         write_core(f, &self.core)?;
         write_alarms(f, &self.alarms)?;
+        if let Some(Filtering { filter, until_ms: Some(until_ms), .. }) = &self.log {
+            writeln!(f, "log         {filter} until {}", timestamp(*until_ms))?;
+        }
         if !self.connections.qos0_only.is_empty() {
             let names = self.connections.qos0_only.join(", ");
             let more = if self.connections.qos0_more { " and more" } else { "" };
@@ -385,6 +465,19 @@ fn write_alarms(f: &mut fmt::Formatter<'_>, alarms: &alarm::Status) -> fmt::Resu
         writeln!(f, "  and {more} more")?;
     }
     Ok(())
+}
+
+impl fmt::Display for WritesStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  written   {} since the start", ByteSize(self.bytes))?;
+        if let Some(bytes) = self.bytes_per_day {
+            write!(f, ", {} a day at the rate of the last hour", ByteSize(bytes))?;
+        }
+        if let Some(us) = self.within_us(99) {
+            write!(f, "; {} commits, 99 % within {:?}", self.commits, Duration::from_micros(us))?;
+        }
+        writeln!(f)
+    }
 }
 
 /// `oldest unsent 2 s`, or that there is none.

@@ -26,6 +26,7 @@ mod uplink;
 
 mod downlink;
 
+pub use counters::Counters;
 pub use directory::Directory;
 pub use mqtt::Config;
 pub use worker::Shared;

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
     clock::Clock,
+    health::{Health, Pulse},
     pipeline::Pipeline,
     session::mqtt::{SubscriberId, SubscriptionIndex},
     spool::{Durable, Lane, Offset, Reader},
@@ -64,6 +65,8 @@ pub struct Shared {
     pub coap: Option<coap::Config>,
     /// What the CoAP sockets did.
     pub coap_counters: coap::Counters,
+    /// Which threads are alive.
+    pub health: Arc<Health>,
     /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
     pub(super) changed: Vec<Arc<Notify>>,
 }
@@ -78,6 +81,7 @@ impl Shared {
             registry,
             directory: Directory::default(),
             throttle: Mutex::new(Throttle::new(ThrottleLimits::default())),
+            health: Arc::new(Health::new(clock.clone())),
             clock,
             connections: AtomicUsize::new(0),
             counters: Counters::default(),
@@ -167,8 +171,9 @@ impl Worker {
                 *worker.coap.borrow_mut() = Some(coap);
             }
             duties.spawn_local(Rc::clone(&worker).follow_commits());
-            duties.spawn_local(Rc::clone(&worker).follow_turns());
-            duties.spawn_local(Rc::clone(&worker).follow_deadlines());
+            let pulse = worker.shared.health.watch(format!("worker-{index}"));
+            duties.spawn_local(Rc::clone(&worker).follow_turns(Arc::clone(&pulse)));
+            duties.spawn_local(Rc::clone(&worker).follow_deadlines(pulse));
             duties.spawn_local(Rc::clone(&worker).follow_changes());
             tokio::select! {
                 () = Rc::clone(&worker).follow_inbox(inbox) => {}
@@ -200,11 +205,13 @@ impl Worker {
 
     /// Has what a turn of the worker has appended written: this task stands in line behind all connections that were
     /// ready with the first one that appended, so that their publishes share a commit.
-    async fn follow_turns(self: Rc<Self>) {
+    async fn follow_turns(self: Rc<Self>, pulse: Arc<Pulse>) {
         loop {
             self.appended.notified().await;
             self.gather().await;
+            pulse.await_disk();
             self.shared.pipeline.spool().write_out();
+            pulse.beat();
         }
     }
 
@@ -272,11 +279,13 @@ impl Worker {
         }
     }
 
-    async fn follow_deadlines(self: Rc<Self>) {
+    /// The worker's sign of life, too: it shows that its runtime turns.
+    async fn follow_deadlines(self: Rc<Self>, pulse: Arc<Pulse>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
+            pulse.beat();
             let now_ms = self.shared.clock.now_ms();
             if let Some(coap) = self.coap() {
                 coap.tick(&self);

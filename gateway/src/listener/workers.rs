@@ -24,9 +24,12 @@ pub struct Workers {
     "cannot listen on {address}: {source}; choose another port in [{section}], or stop what uses this one"
 )]
 pub struct ListenError {
-    section: &'static str,
-    address: SocketAddr,
-    source: io::Error,
+    /// Of the configuration.
+    pub section: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
 }
 
 impl Workers {

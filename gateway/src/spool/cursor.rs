@@ -34,7 +34,8 @@ const CHECKED_BYTES: usize = 32;
 /// The largest generation that is believed to be one, so that the ones behind it can be counted.
 const GENERATION_MAX: u64 = 1 << 62;
 
-const FILE_BYTES: u64 = 2 * BLOCK;
+/// Bytes of a cursor's file.
+pub(super) const FILE_BYTES: u64 = 2 * BLOCK;
 const SUFFIX: &str = ".cursor";
 
 /// Where a consumer begins the first time.

@@ -178,7 +178,9 @@ impl Gatherer {
         });
         self.count += summary.count;
         let device = record.envelope.device;
-        let named = self.devices.len() < GAP_DEVICES_MAX || self.devices.contains_key(device);
+        // The place of the others is none of a device.
+        let named_count = self.devices.len() - usize::from(self.devices.contains_key(OTHER_DEVICES));
+        let named = named_count < GAP_DEVICES_MAX || self.devices.contains_key(device);
         let held = self.devices.entry(if named { device } else { OTHER_DEVICES }.into());
         let held = held.or_insert_with(|| GapSummary { count: 0, ..summary.clone() });
         held.count += summary.count;
@@ -247,5 +249,48 @@ fn envelope(device: &str, ts_gw: u64) -> Envelope<'_> {
         mono_gw: 0,
         boot_gw: 0,
         clock: ClockQuality::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::SimulatedDisk;
+
+    fn add(gatherer: &mut Gatherer, device: &str, offset: Offset) {
+        let envelope = Envelope { kind: Kind::Message, ..envelope(device, offset) };
+        let position = Position { lane: Lane::Telemetry, offset };
+        gatherer.add(&Record { position, envelope, format: 0, payload: b"" });
+    }
+
+    #[test]
+    fn devices_beyond_those_that_are_named_are_counted_together() {
+        let named = GAP_DEVICES_MAX as u64;
+        let mut gatherer = Gatherer::default();
+        for n in 0..named + 10 {
+            add(&mut gatherer, &format!("d{n}"), n);
+        }
+        // Who is named goes on being named.
+        add(&mut gatherer, "d0", named + 10);
+        assert_eq!(gatherer.count, named + 11);
+        let disk = SimulatedDisk::new(1, 1 << 30);
+        disk.prepare(&[GAPS_FOLDER]).unwrap();
+        let gap = gatherer.write(&disk, Lane::Telemetry, (0, named + 11)).unwrap();
+        let summaries = Summaries::read(&disk, &gap.file_name()).unwrap();
+        assert_eq!(summaries.len() as u64, named + 1);
+        let count = |record: &Record<'_>| serde_json::from_slice::<GapSummary>(record.payload).unwrap().count;
+        let records = || (0..summaries.len()).map(|number| summaries.record(number).unwrap());
+        let of = |device: &str| records().find(|record| record.envelope.device == device);
+        assert_eq!(of(OTHER_DEVICES).as_ref().map(count), Some(10));
+        assert_eq!(of("d0").as_ref().map(count), Some(2));
+        assert_eq!(of(&format!("d{named}")), None);
+        assert_eq!(records().map(|record| count(&record)).sum::<u64>(), named + 11);
+
+        // Merged with another file, none of them gets lost.
+        let mut merged = Gatherer::default();
+        records().for_each(|record| merged.add(&record));
+        add(&mut merged, "late", named + 11);
+        assert_eq!(merged.count, named + 12);
+        assert_eq!((merged.devices["d0"].count, merged.devices[OTHER_DEVICES].count), (2, 11));
     }
 }

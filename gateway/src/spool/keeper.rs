@@ -78,7 +78,12 @@ impl Keeper {
     /// Does one thing; false when there is none.
     fn act(&mut self) -> io::Result<bool> {
         self.forget_gaps()?;
-        match self.view()?.decide() {
+        let decision = self.view()?.decide();
+        if matches!(decision, Decision::Make | Decision::Recycle(_) | Decision::Drop(_)) {
+            // The disk takes a while for it: whoever appends meanwhile is told to wait, not that there is no room.
+            self.state.pending().no_room = false;
+        }
+        match decision {
             Decision::Rest => return Ok(false),
             Decision::Full => {
                 self.state.pending().no_room = true;
@@ -265,14 +270,7 @@ fn new_epoch(state: &State) -> io::Result<Epoch> {
 
 fn add_blank(state: &State, blank: Blank) {
     state.catalog_mut().blanks.push_back(blank);
-    let refused = {
-        let mut pending = state.pending();
-        let refused = pending.blanks() == 0 || pending.refusing;
-        pending.add_blank();
-        refused
-    };
-    if refused {
-        // Whoever was told to wait has no commit to be woken by.
-        state.watermark.wake();
-    }
+    state.pending().add_blank();
+    // Whoever was told to wait may have no commit to be woken by.
+    state.watermark.wake();
 }

@@ -46,6 +46,8 @@ mod salvage;
 
 mod quarantine;
 
+mod meter;
+
 mod state;
 
 mod status;
@@ -53,6 +55,8 @@ mod status;
 mod inspect;
 
 mod storage;
+
+mod sizing;
 
 mod stepper;
 
@@ -77,17 +81,20 @@ pub use self::{
     gap::{GAP_DEVICES_MAX, GapSummary, OTHER_DEVICES},
     inspect::{CursorReport, GapReport, Report, SegmentReport, inspect, look, verify},
     lane::PerLane,
+    meter::{COMMIT_CLASSES_US, Writes},
     reader::{Batch, Lost, LostCause, Reader},
     record::{
         ClockQuality, Envelope, Kind, Malformed, Offset, Position, Protocol, Record, USER_PROPERTIES_MAX, Uid,
     },
     recovery::Recovered,
+    sizing::{DAY_MS, Load, Sizing, size},
     status::{CursorLane, CursorStatus, LaneStatus, Status},
     stepper::Stepper,
     storage::{Disk, Fault, Lock, SimulatedDisk, Storage, StorageFile, Synced},
     watermark::{Durable, Watermark},
 };
 use self::{pending::Door, state::State, writer::Writer};
+use crate::health::Pulse;
 pub use tidegate_protocol::Lane;
 
 /// Commits that [`Spool::write_out`] writes before it leaves the rest to the spool's own thread.
@@ -132,7 +139,7 @@ impl Spool {
             thread.map_err(|error| OpenError::Io { what: format!("starting the thread {name}"), error })
         };
         let threads = [
-            start("spool-writer", Box::new(move || writer::run(&writer)))?,
+            start(writer::WRITER, Box::new(move || writer::run(&writer)))?,
             start("spool-keeper", Box::new(move || keeper.run()))?,
         ];
         spool.threads().extend(threads);
@@ -275,6 +282,25 @@ impl Spool {
     /// too. Every append does so with its `ts_gw`.
     pub fn note_time(&self, wall_ms: u64) {
         self.handle.state.note_time(wall_ms);
+        self.handle.state.meter.sample();
+    }
+
+    /// Whether new records are refused for want of room. Takes no file to tell.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.handle.state.pending().is_full()
+    }
+
+    /// Milliseconds that a write has waited for the disk; none when nothing is being written.
+    #[must_use]
+    pub fn disk_wait_ms(&self) -> Option<u64> {
+        self.handle.state.disk_wait.ms()
+    }
+
+    /// The sign of life of the spool's own writing thread.
+    #[must_use]
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.handle.state.pulse
     }
 
     /// The spool at this moment. Reads files.

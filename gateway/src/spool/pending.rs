@@ -20,7 +20,7 @@ const SPARE_BUFFERS_MAX: usize = 4;
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Ready segments that only the event lane may take.
-const EVENT_RESERVE_SEGMENTS: usize = 1;
+pub(super) const EVENT_RESERVE_SEGMENTS: usize = 1;
 
 /// A commit being filled, or filled and waiting for the writer.
 #[derive(Debug)]
@@ -247,6 +247,11 @@ impl Pending {
         let any = self.blanks > 0;
         self.blanks -= usize::from(any);
         any
+    }
+
+    /// Whether new records are refused for want of room.
+    pub(super) fn is_full(&self) -> bool {
+        self.no_room && self.refusing
     }
 
     /// The latest arrival appended, Unix milliseconds; 0 before the first.

@@ -79,3 +79,38 @@ impl Quarantine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::SimulatedDisk;
+
+    #[test]
+    fn pieces_are_kept_as_long_as_their_share_lasts_and_longer_damage_in_part() {
+        let disk = SimulatedDisk::new(1, 1 << 30);
+        disk.prepare(&[QUARANTINE_FOLDER]).unwrap();
+        disk.put("a.segment", vec![7; 16 << 20]);
+        let share = PIECE_BYTES_MAX + 3 * BLOCK;
+        let quarantine = Quarantine::load(&disk, share).unwrap();
+        let keep =
+            |quarantine: &Quarantine, from, to| quarantine.keep(&disk, ("a.segment", 1), (from, to)).unwrap();
+        keep(&quarantine, 0, 12 << 20);
+        assert_eq!(quarantine.size(), (1, PIECE_BYTES_MAX), "the rest of it stays where it is");
+        keep(&quarantine, 0, 12 << 20);
+        assert_eq!(quarantine.size().0, 1, "once");
+        keep(&quarantine, BLOCK, 3 * BLOCK);
+        keep(&quarantine, 4 * BLOCK, 6 * BLOCK);
+        assert_eq!(quarantine.size(), (2, PIECE_BYTES_MAX + 2 * BLOCK), "two blocks more are too many");
+        keep(&quarantine, 8 * BLOCK, 9 * BLOCK);
+        assert_eq!(quarantine.size(), (3, share), "to the last byte");
+        let names = disk.names();
+        let pieces = names.iter().filter(|name| name.starts_with(QUARANTINE_FOLDER));
+        assert!(pieces.clone().all(|name| disk.bytes(name).unwrap().iter().all(|byte| *byte == 7)));
+        assert_eq!(pieces.count(), 3);
+
+        let after_a_restart = Quarantine::load(&disk, share).unwrap();
+        assert_eq!(after_a_restart.size(), (3, share));
+        keep(&after_a_restart, 10 * BLOCK, 11 * BLOCK);
+        assert_eq!(after_a_restart.size(), (3, share));
+    }
+}

@@ -15,12 +15,14 @@ use super::{
     config::Limits,
     cursor::Cursors,
     lost::LostRecords,
+    meter::Meter,
     pace::Pace,
     pending::{Door, Pending},
     quarantine::Quarantine,
     recent::Recent,
     storage::{Lock, Storage},
 };
+use crate::health::{DiskWait, Pulse};
 
 /// How long the keeper sleeps when nobody tells it anything: free space may come back by others' doing.
 const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
@@ -29,6 +31,11 @@ const KEEPER_SLEEP_MS_MAX: u64 = 1_000;
 pub(super) struct State {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) limits: Limits,
+    pub(super) meter: Arc<Meter>,
+    /// Of the writer's thread.
+    pub(super) pulse: Arc<Pulse>,
+    /// Of whoever writes.
+    pub(super) disk_wait: DiskWait,
     pub(super) watermark: Watermark,
     pub(super) recent: PerLane<Recent>,
     pub(super) cursors: Cursors,

@@ -8,6 +8,7 @@ use super::{
     Failure, Offset, PerLane, ReadError,
     catalog::{Located, Segment},
     commit::Commit,
+    meter::Writes,
     scan::{Found, Scan},
     segment::BLOCK,
     state::State,
@@ -38,6 +39,8 @@ pub struct Status {
     pub quarantined_bytes: u64,
     /// Whether new records are refused for want of room.
     pub full: bool,
+    /// What was written to the disk since the spool was opened.
+    pub writes: Writes,
     /// The error that ended this spool, if one did.
     pub failure: Option<Failure>,
 }
@@ -86,7 +89,7 @@ impl State {
     pub(super) fn status(&self) -> Result<Status, ReadError> {
         let (rejects_bytes, full) = {
             let pending = self.pending();
-            (pending.rejects_bytes, pending.no_room && pending.refusing)
+            (pending.rejects_bytes, pending.is_full())
         };
         let mut cursors = Vec::new();
         for (consumer, offsets) in self.cursors.all() {
@@ -117,6 +120,7 @@ impl State {
             quarantined,
             quarantined_bytes,
             full,
+            writes: self.meter.writes(),
             failure: self.watermark.failure().cloned(),
         })
     }

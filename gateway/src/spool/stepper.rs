@@ -11,6 +11,7 @@ use super::{
     gap::GAPS_FOLDER,
     keeper::Keeper,
     lost::LostRecords,
+    meter::{Meter, Metered},
     pace::Pace,
     pending::Pending,
     quarantine::{QUARANTINE_FOLDER, Quarantine},
@@ -18,7 +19,11 @@ use super::{
     recovery::{self, bytes_left},
     state::State,
     storage::Storage,
-    writer::Writer,
+    writer::{WRITER, WRITER_SILENCE_MS_MAX, Writer},
+};
+use crate::{
+    clock::Clock,
+    health::{DiskWait, Pulse},
 };
 
 /// The spool's two workers, run step by step instead of by threads.
@@ -59,6 +64,9 @@ pub(super) fn open(
     wall_ms: u64,
 ) -> Result<(Arc<State>, Stepper, Recovered), OpenError> {
     let limits = config.limits()?;
+    let clock = Clock::start();
+    let meter = Arc::new(Meter::new(clock.clone()));
+    let storage: Arc<dyn Storage> = Arc::new(Metered::new(storage, Arc::clone(&meter)));
     let directory = storage.directory();
     let fail = |what: &str| {
         let what = format!("{what} {}", directory.display());
@@ -93,6 +101,9 @@ pub(super) fn open(
         kick: Condvar::new(),
         storage,
         limits,
+        pulse: Arc::new(Pulse::new(WRITER, clock.clone(), WRITER_SILENCE_MS_MAX)),
+        disk_wait: DiskWait::new(clock),
+        meter,
         lock,
     });
     let mut keeper = Keeper::new(Arc::clone(&state));

@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tidegate_protocol::Lane;
@@ -11,12 +12,22 @@ use super::{
     Failure, PerLane,
     catalog::Segment,
     commit::{self, COMMIT_HEADER_BYTES, Commit, CommitHeader},
+    config::COMMIT_INTERVAL_MS_MAX,
     pending::{Door, Filling, Pending},
     segment::{BLOCK, BLOCK_BYTES, Extent, LogPlace, SegmentHeader, footer_to_block},
     state::State,
     storage::{AlignedBuffer, StorageFile},
 };
 use crate::clock::Stopwatch;
+
+/// The writer's thread.
+pub(super) const WRITER: &str = "spool-writer";
+
+/// How long the writer may be silent where it does not wait for the disk: longer than the longest commit interval.
+pub(super) const WRITER_SILENCE_MS_MAX: u64 = COMMIT_INTERVAL_MS_MAX + 10_000;
+
+/// How often an idle writer shows that it is there.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The segment that a lane's commits go into.
 pub(super) struct Tail {
@@ -63,7 +74,9 @@ impl Writer {
     }
 
     fn write(&mut self, lane: Lane, mut filling: Filling) -> Result<(), Failure> {
+        self.state.disk_wait.begin();
         let written = self.roll(lane, &filling).and_then(|()| self.commit(lane, &mut filling));
+        self.state.disk_wait.end();
         if let Err(error) = written {
             let name = self.tails.of(lane).as_ref().map_or("", |tail| &tail.segment.name);
             return Err(self.state.poison_io(format!("writing {name} of the spool's {lane} lane"), &error));
@@ -119,7 +132,9 @@ impl Writer {
         let bytes = filling.buffer.as_slice().to_vec();
         filling.buffer.resize(len.next_multiple_of(BLOCK_BYTES));
         let synced = tail.file.write_synced(filling.buffer.as_slice(), extent.position)?;
-        self.state.pace.note(stopwatch.elapsed());
+        let took = stopwatch.elapsed();
+        self.state.pace.note(took);
+        self.state.meter.add_commit(took);
         filling.buffer.resize(len);
         extent.add(&header, extent.position);
         tail.segment.set_extent(extent);
@@ -137,8 +152,11 @@ pub(super) fn run(writer: &Mutex<Writer>) {
         let mut pending = state.pending();
         while pending.is_empty() && pending.door == Door::Open {
             pending.writer_waits = true;
-            pending = state.appended.wait(pending).unwrap_or_else(PoisonError::into_inner);
+            state.pulse.beat();
+            let woken = state.appended.wait_timeout(pending, IDLE);
+            pending = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.pulse.beat();
         pending.writer_waits = false;
         let done = pending.is_empty() || pending.door == Door::Poisoned;
         if done {
@@ -153,7 +171,11 @@ pub(super) fn run(writer: &Mutex<Writer>) {
         pending.hurry = false;
         drop(pending);
         loop {
-            if lock().step().is_err() {
+            // Who holds the writer waits for the disk, too.
+            state.pulse.await_disk();
+            let stepped = lock().step();
+            state.pulse.beat();
+            if stepped.is_err() {
                 return;
             }
             if !state.pending().has_filled() {

@@ -72,6 +72,7 @@ fn configuration(folder: &Path) -> Config {
     let mut config = Config { data: folder.to_owned(), ..Config::default() };
     config.mqtt.port = 0;
     config.coap.port = 0;
+    config.http.enabled = false;
     config
 }
 

@@ -303,3 +303,25 @@ fn what_was_given_up_does_not_come_back_with_the_power() {
     let (_, _, recovered) = Spool::open_stepped(disk.power_cut(1), &small(), 0).unwrap();
     assert_eq!(recovered.oldest.telemetry, oldest);
 }
+
+#[test]
+fn max_disk_as_reckoned_holds_the_outage_and_little_more() {
+    for hours in [1, 3, 24] {
+        let load =
+            Load { devices: 10, records_per_day: 4_800, payload_bytes: 3_000, outputs: 1, cursor_ms: 500 };
+        let outage = std::time::Duration::from_secs(hours * 3_600);
+        let sizing = size(&small(), &load, outage).unwrap();
+        assert_eq!((sizing.commits_per_day, sizing.commit_bytes), (4_800, 4_096));
+        let config = Config { spool_bytes_max: sizing.spool_bytes_max, ..small() };
+        let (spool, mut stepper) = open(&SimulatedDisk::new(15, 2 * sizing.spool_bytes_max), &config);
+        let _cursor = spool.cursor("file", Start::Oldest).unwrap();
+        append(&spool, Lane::Event, 0).unwrap();
+        let (taken, refused) = until_refused(&spool, &mut stepper, Lane::Telemetry);
+        assert_eq!(refused, Unavailable::Full);
+        let needed = 4_800 * hours / 24;
+        // To a segment, of which there are at least as many as a spool must have.
+        let a_segment = SEGMENT_BYTES_MIN / 4_096;
+        let most = (needed * 102 / 100).max(SEGMENTS_MIN * a_segment) + 2 * a_segment;
+        assert!((needed..=most).contains(&taken), "{hours} h: {taken} taken, {needed} needed");
+    }
+}

@@ -9,6 +9,7 @@ mod misplaced;
 #[expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small")]
 mod model;
 mod road;
+mod waiting;
 
 use super::*;
 
