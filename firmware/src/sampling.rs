@@ -86,7 +86,8 @@ impl<const C: usize> Sampler<C> {
         }
         self.taken = 0;
         let reading = core::mem::replace(&mut self.sums, [(0, 0); C]).map(mean);
-        if !self.is_worth(&reading, now_ms) {
+        // A sensor that does not answer at all says nothing, and so does the board.
+        if reading.iter().all(Option::is_none) || !self.is_worth(&reading, now_ms) {
             return None;
         }
         self.last = Some((now_ms, reading));
@@ -171,9 +172,25 @@ mod tests {
         ] {
             assert_eq!(sampler.handle_measured([Some(value)], now_ms).is_some(), goes, "at {now_ms}");
         }
-        assert!(sampler.handle_measured([None], 14_100).is_some(), "the sensor is gone");
-        assert!(sampler.handle_measured([None], 14_200).is_none(), "still");
-        assert!(sampler.handle_measured([Some(100)], 14_300).is_some(), "it is back");
+        assert!(
+            sampler.handle_measured([None], 24_100).is_none(),
+            "a sensor that does not answer says nothing"
+        );
+        assert!(sampler.handle_measured([Some(100)], 24_300).is_some(), "it is back");
+    }
+
+    #[test]
+    fn one_of_two_sensors_that_goes_or_comes_back_is_news() {
+        let mut sampler = Sampler::<2>::new(sampling(1, 5));
+        for (values, goes) in [
+            ([Some(1), Some(1)], true),
+            ([Some(1), Some(1)], false),
+            ([Some(1), None], true),
+            ([Some(2), None], false),
+            ([Some(2), Some(1)], true),
+        ] {
+            assert_eq!(sampler.handle_measured(values, 0).is_some(), goes, "{values:?}");
+        }
     }
 
     #[test]

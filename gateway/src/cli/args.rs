@@ -39,6 +39,9 @@ pub enum Command {
     /// Add devices and applications, look at them, revoke them
     #[command(long_about = help::DEVICE, after_help = help::DEVICE_AFTER)]
     Device(DeviceCommandArgs),
+    /// List boards on serial ports that have no name yet, or give one its name
+    #[command(long_about = help::ADOPT, after_help = help::ADOPT_AFTER)]
+    Adopt(AdoptArgs),
     /// Show readings as they come in
     #[command(long_about = help::TAIL, after_help = help::TAIL_AFTER)]
     Tail(TailArgs),
@@ -78,6 +81,26 @@ pub struct ConfigArgs {
     /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
     #[arg(short, long = "config", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `tidegate adopt`
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct AdoptArgs {
+    /// Board to take in, as the list names it; left out: the list
+    #[arg(value_name = "BOARD", requires = "name")]
+    pub hardware: Option<String>,
+    /// Its name from here on
+    #[arg(long = "as", value_name = "DEVICE", requires = "hardware")]
+    pub name: Option<DeviceId>,
+    /// Give the login of that name, if there is one, a new secret for this board
+    #[arg(long, requires = "name")]
+    pub replace: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// How much the process writes to its log.

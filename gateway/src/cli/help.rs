@@ -59,6 +59,15 @@ Examples:
   tidegate device rotate sensor_1        a new secret; the old one ends at once
   tidegate device import creds.csv       the logins of another gateway, or a password file of mosquitto";
 
+pub(super) const ADOPT: &str = "\
+Lists boards on serial ports that have no name yet, and takes one in: makes a login for it and gives it name and secret \
+over the wire, which it keeps. Whoever holds the other end of that wire gets the secret: look which board it is.";
+pub(super) const ADOPT_AFTER: &str = "\
+Examples:
+  tidegate adopt
+  tidegate adopt e6614103e7452c2f --as greenhouse-1
+  tidegate adopt e6614103e7452c2f --as greenhouse-1 --replace    another board in the place of the first";
+
 pub(super) const TAIL: &str = "\
 Shows durable records as they come in: offset, device, protocol, values. It asks the running gateway and holds nothing \
 back: closing it costs no reading. With --from it begins in the past, as far as the spool reaches.";

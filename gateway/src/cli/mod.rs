@@ -3,6 +3,7 @@
 //! `main` parses [`Args`] and matches on [`Command`]. A command returns [`Error`], which knows its exit code and
 //! says what to do; `main` prints it.
 
+mod adopt;
 mod args;
 mod beside;
 pub mod check;
@@ -23,7 +24,7 @@ pub mod when;
 
 pub use self::{
     args::{
-        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
+        AdoptArgs, Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
         DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, ManArgs,
         QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs, SpoolCommand, SpoolDirArgs,
         SpoolForgetArgs, StatusArgs, TailArgs,
@@ -43,6 +44,7 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Device(args) => beside::device(args),
+        Command::Adopt(args) => adopt::run(args),
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),

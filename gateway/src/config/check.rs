@@ -22,6 +22,9 @@ pub const OUTPUT_NAME_LEN_MAX: usize = 64;
 /// Bytes of the smallest file that an output may be told to rotate at: below it, folders fill with crumbs.
 pub const ROTATE_BYTES_MIN: u64 = 4096;
 
+/// `[[serial.port]]` sections of one configuration.
+pub const PORTS_MAX: usize = 64;
+
 /// Bytes of the path of the control socket: what `sockaddr_un` has room for (unix(7)), less its final zero.
 pub const CONTROL_PATH_BYTES_MAX: usize = 107;
 
@@ -36,6 +39,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     connections(config, &mut findings);
     anonymous(config, &mut findings);
     spool(config, &mut findings);
+    serial(config, &mut findings);
     core(config, &mut findings);
     alarms(config, &mut findings);
     routes(config, &mut findings);
@@ -152,6 +156,25 @@ fn spool(config: &Config, findings: &mut Vec<Finding>) {
     if let Err(error) = config.spool.check() {
         let wrong = format!("`{}` cannot be this", error.key);
         findings.push(Finding::new(&[Key("spool"), Key(error.key)], wrong, format!("write {}", error.why)));
+    }
+}
+
+fn serial(config: &Config, findings: &mut Vec<Finding>) {
+    let ports = &config.serial.ports;
+    let at = |i: usize, key: &'static str| [Key("serial"), Key("port"), Index(i), Key(key)];
+    if ports.len() > PORTS_MAX {
+        let wrong = format!("more than {PORTS_MAX} serial ports");
+        let path = [Key("serial"), Key("port"), Index(PORTS_MAX)];
+        findings.push(Finding::new(&path, wrong, "take some out; one pattern may find many ports"));
+    }
+    for (i, port) in ports.iter().enumerate() {
+        if let Err(wrong) = port.check() {
+            findings.push(Finding::new(&at(i, wrong.key), wrong.wrong, wrong.instead));
+        }
+        if ports.iter().take(i).any(|other| other.path == port.path) {
+            let wrong = format!("a second port \"{}\"", port.path.escape_debug());
+            findings.push(Finding::new(&at(i, "path"), wrong, "take one of them out"));
+        }
     }
 }
 

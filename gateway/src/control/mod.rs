@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{DeviceAnswer, DeviceCommand},
+    listener::serial::Announced,
     logging::Filtering,
     service::alarm::Alarm,
 };
@@ -19,7 +20,10 @@ mod tail;
 
 pub use client::{Client, ClientError};
 pub use server::{Server, Services};
-pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status, WritesStatus, observe};
+pub use status::{
+    CoapStatus, ConnectionStatus, LaneStatus, OutputStatus, SerialStatus, SpoolStatus, Status, WritesStatus,
+    observe,
+};
 pub use tail::Tail;
 
 /// The socket's name in the data folder.
@@ -50,6 +54,20 @@ pub enum Request {
     Reload,
     /// Look at or change what is logged.
     Log(LogRequest),
+    /// Look at boards without a name, or give one its name.
+    Adopt(Option<AdoptRequest>),
+}
+
+/// Which board is to be taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdoptRequest {
+    /// What its maker calls it.
+    pub hardware: String,
+    /// Its name from here on.
+    pub device: String,
+    /// There may be a login of that name, which gets a new secret.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// Which readings `tail` shows.
@@ -109,6 +127,10 @@ pub enum Answer {
     Reloaded,
     /// To [`Request::Log`]: what is logged from here on.
     Log(Filtering),
+    /// To [`Request::Adopt`]: boards that ask for a name.
+    Boards(Vec<Announced>),
+    /// To [`Request::Adopt`] with a board: it gets its name when it asks again.
+    Adopted,
     /// What was asked cannot be done, and why.
     Error(String),
 }
