@@ -33,8 +33,12 @@ fn written(gateway: &Gateway) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
+/// The readings of `device` in the spool. An output that was killed is given some of them again.
 fn readings(gateway: &Gateway, device: &str) -> Vec<Value> {
-    written(gateway).into_iter().filter(|line| line["device"] == device && line["seq"].is_u64()).collect()
+    let mut offsets = HashSet::new();
+    let of_device = |line: &Value| line["device"] == device && line["seq"].is_u64();
+    let mut is_new = |line: &Value| offsets.insert(line["offset"].as_u64());
+    written(gateway).into_iter().filter(|line| of_device(line) && is_new(line)).collect()
 }
 
 fn at_least(gateway: &Gateway, device: &str, count: usize) -> Vec<Value> {
@@ -78,7 +82,7 @@ fn readings_arrive_with_boot_and_number_and_are_acknowledged() {
     assert_eq!(last["uid"], format!("greenhouse-1/{}/{}", last["boot"], last["seq"]));
     let status = gateway.command(&["status"]);
     assert!(status.contains("ttyACM0 greenhouse-1"), "{status}");
-    let tail = gateway.command(&["tail", "--from", "oldest", "-n", "1"]);
+    let tail = gateway.command(&["tail", "--from", "oldest", "--lane", "telemetry", "-n", "1"]);
     assert!(tail.contains("serial") && tail.contains("temperature"), "{tail}");
     // 36.6 is above the alarm's 35.
     eventually("the alarm", || gateway.command(&["status"]).contains("temperature_high").then_some(()));

@@ -1,9 +1,8 @@
 //! A board of the firmware's own core, on this machine, behind a pseudo-terminal.
 
 use std::{
-    cell::Cell,
     fs,
-    io::{self, Read, Write},
+    io::{Read, Write},
     os::{fd::OwnedFd, unix::fs::symlink},
     path::{Path, PathBuf},
     sync::{
@@ -20,7 +19,7 @@ use tidegate_firmware::{
     Board as Panel, Channel, Clock, Config, Link, Node, Sampler, Sampling, Sensor, Signal, Values, run,
     store::{FlashStore, Identity, Store},
 };
-use tokio::{io::unix::AsyncFd, time::Instant};
+use tokio::time::Instant;
 
 use crate::Login;
 
@@ -201,8 +200,7 @@ async fn live(hardware: &str, flash: Flash, far: OwnedFd, period_ms: u32, world:
     let sampling = Sampling { period_ms, average: 1, threshold: 0, silence_ms_max: 60_000 };
     let mut sampler = Sampler::new(sampling);
     let (mut sensor, mut panel) = (Thermometer(world), Lamp(world));
-    let mut line =
-        Wire { far: AsyncFd::new(fs::File::from(far)).expect("a runtime"), is_still: Cell::new(false) };
+    let mut line = Wire { far: fs::File::from(far) };
     let clock = Watch(Instant::now());
     let off = async {
         while !world.is_off.load(Ordering::Relaxed) {
@@ -251,28 +249,22 @@ impl Clock for Watch {
 }
 
 struct Wire {
-    far: AsyncFd<fs::File>,
-    /// Nobody has the other end open.
-    is_still: Cell<bool>,
+    far: fs::File,
 }
 
 impl Link for Wire {
     async fn receive(&mut self, buffer: &mut [u8]) -> usize {
         loop {
-            if self.is_still.replace(false) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            let Ok(mut ready) = self.far.readable().await else { return 0 };
-            match ready.try_io(|far| far.get_ref().read(buffer)) {
-                Ok(Ok(count)) => return count,
-                Ok(Err(error)) if error.kind() != io::ErrorKind::Interrupted => self.is_still.set(true),
-                Ok(Err(_)) | Err(_) => {}
+            match self.far.read(buffer) {
+                Ok(count) => return count,
+                // Nothing there, or nobody has the other end open.
+                Err(_) => tokio::time::sleep(Duration::from_millis(3)).await,
             }
         }
     }
 
     async fn send(&mut self, bytes: &[u8]) {
         // What the line does not take is lost, as on a wire.
-        let _sent = self.far.get_ref().write_all(bytes);
+        let _sent = self.far.write_all(bytes);
     }
 }

@@ -168,8 +168,8 @@ fn serial(config: &Config, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(&path, wrong, "take some out; one pattern may find many ports"));
     }
     for (i, port) in ports.iter().enumerate() {
-        if let Err(wrong) = port.check() {
-            findings.push(Finding::new(&at(i, wrong.key), wrong.wrong, wrong.instead));
+        for fault in port.faults() {
+            findings.push(Finding::new(&at(i, fault.key), fault.wrong, fault.instead));
         }
         if ports.iter().take(i).any(|other| other.path == port.path) {
             let wrong = format!("a second port \"{}\"", port.path.escape_debug());

@@ -127,8 +127,8 @@ const SERIAL: &str = r#"# Boards on serial ports, plugged in when they like. `ti
 # [[serial.port]]
 # path = "/dev/ttyACM*"
 # baud = 115200
-# mode = "frames"         # or "lines", for what an Arduino prints: `23.4`, `sensor_1,23.4`, JSON; best effort
-# device = "porch"        # with "lines", the device that the lines are from; left out: the port's own name
+# mode = "frames"         # or "lines", for what an Arduino prints: `23.4`, `sensor_1,23.4`, JSON; best effort, and
+#                         # from the device that `device="porch"` names, or from one with the port's own name
 
 # What boards may make the gateway hold.
 # [serial.limits]

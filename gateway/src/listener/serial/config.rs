@@ -57,46 +57,45 @@ pub struct PortFault {
 
 impl PortConfig {
     /// What types cannot say.
-    ///
-    /// # Errors
-    /// [`PortFault`], the first that is found.
-    pub fn check(&self) -> Result<(), PortFault> {
-        let fault = |key, wrong: String, instead| Err(PortFault { key, wrong, instead });
+    #[must_use]
+    pub fn faults(&self) -> Vec<PortFault> {
+        [self.path_fault(), self.baud_fault(), self.device_fault()].into_iter().flatten().collect()
+    }
+
+    fn path_fault(&self) -> Option<PortFault> {
         let path = &self.path;
         if !path.starts_with('/') {
             let wrong = format!("\"{}\" is no path of a port", path.escape_debug());
-            return fault(
-                "path",
-                wrong,
-                "write a path such as \"/dev/ttyACM0\" or a pattern such as \"/dev/ttyUSB*\"",
-            );
+            let instead = "write a path such as \"/dev/ttyACM0\" or a pattern such as \"/dev/ttyUSB*\"";
+            return Some(PortFault { key: "path", wrong, instead });
         }
-        if let Err(error) = glob::Pattern::new(path) {
-            let wrong = format!("\"{}\" is no pattern: {error}", path.escape_debug());
-            return fault("path", wrong, "write `*` for any characters and `?` for one");
+        let error = glob::Pattern::new(path).err()?;
+        let wrong = format!("\"{}\" is no pattern: {error}", path.escape_debug());
+        Some(PortFault { key: "path", wrong, instead: "write `*` for any characters and `?` for one" })
+    }
+
+    fn baud_fault(&self) -> Option<PortFault> {
+        let instead = "write what the board speaks, such as 115200";
+        let wrong = "no bits a second".to_owned();
+        (self.baud == 0).then_some(PortFault { key: "baud", wrong, instead })
+    }
+
+    fn device_fault(&self) -> Option<PortFault> {
+        let device = self.device.as_ref()?;
+        let fault =
+            |wrong: &str, instead| Some(PortFault { key: "device", wrong: wrong.to_owned(), instead });
+        if self.mode == Mode::Frames {
+            let instead = "take `device` out, or write `mode = \"lines\"`";
+            return fault("with `mode = \"frames\"` each board says who it is", instead);
         }
-        if self.baud == 0 {
-            return fault(
-                "baud",
-                "no bits a second".to_owned(),
-                "write what the board speaks, such as 115200",
-            );
+        if DeviceId::new(device).is_err() {
+            return fault("this cannot be a device", "write 1 to 64 of A-Z, a-z, 0-9, _ and -");
         }
-        match &self.device {
-            Some(_) if self.mode == Mode::Frames => {
-                let wrong = "with `mode = \"frames\"` each board says who it is".to_owned();
-                fault("device", wrong, "take `device` out, or write `mode = \"lines\"`")
-            }
-            Some(device) if DeviceId::new(device).is_err() => {
-                let wrong = format!("\"{}\" cannot be a device", device.escape_debug());
-                fault("device", wrong, "write 1 to 64 of A-Z, a-z, 0-9, _ and -")
-            }
-            Some(_) if is_pattern(path) => {
-                let wrong = "all ports of a pattern would be one device".to_owned();
-                fault("device", wrong, "name one port, or take `device` out")
-            }
-            _ => Ok(()),
+        if is_pattern(&self.path) {
+            let wrong = "all ports of a pattern would be one device";
+            return fault(wrong, "name one port, or take `device` out");
         }
+        None
     }
 }
 

@@ -71,7 +71,10 @@ impl Serial {
             }
         }
         if has_stored {
-            self.shared.pipeline.spool().write_out();
+            let spool = self.shared.pipeline.spool();
+            spool.write_out();
+            // What was there already, or can never be taken, makes no commit that would tell.
+            port.port.borrow_mut().handle_durable(&spool.watermark().durable());
         }
     }
 
