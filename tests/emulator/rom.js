@@ -9,6 +9,15 @@ const FUNCTIONS = ['lookup', 'IF', 'EX', 'RE', 'RP', 'FC', 'CX', 'C4', 'MC', 'S4
 const LOOKUP = 0;
 const ERASE = FUNCTIONS.indexOf('RE');
 const PROGRAM = FUNCTIONS.indexOf('RP');
+const COPIES = [FUNCTIONS.indexOf('C4'), FUNCTIONS.indexOf('MC')];
+const FILLS = [FUNCTIONS.indexOf('S4'), FUNCTIONS.indexOf('MS')];
+// Functions of one number: how many bits are set, the bits the other way round, zeros in front and behind.
+const OF_BITS = {
+  P3: (bits) => [...bits].filter((bit) => bit === '1').length,
+  R3: (bits) => parseInt([...bits].reverse().join(''), 2),
+  L3: (bits) => (bits + '1').indexOf('1'),
+  T3: (bits) => 32 - (bits.lastIndexOf('1') + 1),
+};
 // Breakpoints further up are the program's own.
 const ROM_END = 0x4000;
 
@@ -44,6 +53,16 @@ export function serveRom(mcu, flash, broken) {
     const [first, second, third] = mcu.core.registers;
     if (code === LOOKUP) {
       mcu.core.registers[0] = find(mcu, first, second);
+    } else if (COPIES.includes(code)) {
+      for (let at = 0; at < third; at++) {
+        mcu.writeUint8(first + at, mcu.readUint8(second + at));
+      }
+    } else if (FILLS.includes(code)) {
+      for (let at = 0; at < third; at++) {
+        mcu.writeUint8(first + at, second & 0xff);
+      }
+    } else if (FUNCTIONS[code] in OF_BITS) {
+      mcu.core.registers[0] = OF_BITS[FUNCTIONS[code]]((first >>> 0).toString(2).padStart(32, '0'));
     } else if (code === ERASE || code === PROGRAM) {
       // With interrupts on, a vector or a handler would be read from a flash that does not answer.
       if (!mcu.core.PM) {

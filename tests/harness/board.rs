@@ -45,6 +45,11 @@ impl Line {
         Self { far, path: path.to_owned() }
     }
 
+    /// Another handle of the far end.
+    pub(crate) fn far(&self) -> fs::File {
+        fs::File::from(self.far.try_clone().expect("another handle"))
+    }
+
     /// Puts bytes on the line, as any program would.
     pub fn say(&self, bytes: &[u8]) {
         assert_eq!(rustix::io::write(&self.far, bytes), Ok(bytes.len()));

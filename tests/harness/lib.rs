@@ -9,6 +9,7 @@ pub mod coap;
 mod coap_load;
 mod coap_programs;
 mod disk;
+mod emulator;
 mod faults;
 mod gateway;
 mod http;
@@ -20,6 +21,7 @@ mod notify;
 mod output;
 mod programs;
 mod proxy;
+mod readings;
 mod simulator;
 mod sync_times;
 
@@ -27,6 +29,7 @@ pub use board::{Board, Flash, Line};
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};
 pub use coap_programs::{Outcome, aiocoap_client, coap_client};
+pub use emulator::Pico;
 pub use faults::{Fault, inject, open_segment};
 mod prometheus;
 
@@ -42,6 +45,7 @@ pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
 pub use prometheus::Metrics;
 pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
+pub use readings::{assert_whole, at_least, readings, written};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 
