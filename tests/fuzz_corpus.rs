@@ -11,6 +11,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("payloads", payloads),
     ("routes", routes),
     ("senml", senml),
+    ("serial_frames", tidegate::session::serial::fuzz::exercise),
     ("spool_commit", tidegate::spool::fuzz::exercise),
 ];
 

@@ -23,7 +23,10 @@ mod node;
 
 mod board;
 
+mod lamp;
+
 pub use board::{Board, Clock, Link, run};
+pub use lamp::Lamp;
 pub use node::{Action, Config, FRAME_WAIT_MS, Node, Signal};
 pub use sampling::{AVERAGE_MAX, PERIOD_MS_MAX, PERIOD_MS_MIN, Sampler, Sampling};
 pub use sensor::{Channel, Sensor, Values};

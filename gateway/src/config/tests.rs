@@ -40,36 +40,6 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
 }
 
 #[test]
-fn serial_ports_are_checked() {
-    let parse = |text: &str| Config::parse(text, Overrides::default());
-    let port = "[[serial.port]]\npath = \"/dev/ttyACM0\"\n";
-    let lines = "mode = \"lines\"\n";
-    assert!(parse(&format!("{port}{lines}device = \"porch\"\n")).is_ok());
-    let cases = [
-        ("[[serial.port]]\npath = \"COM1\"\n".to_owned(), "2:8: \"COM1\" is no path of a port; write a path"),
-        ("[[serial.port]]\npath = \"/dev/[\"\n".to_owned(), "2:8: \"/dev/[\" is no pattern"),
-        (format!("{port}baud = 0\n"), "3:8: no bits a second; write what"),
-        (format!("{port}device = \"d\"\n"), "3:10: with `mode = \"frames\"` each board says who it is; take"),
-        (format!("{port}{lines}device = \"a b\"\n"), "4:10: this cannot be a device; write 1 to 64"),
-        (
-            format!("[[serial.port]]\npath = \"/dev/tty*\"\n{lines}device = \"d\"\n"),
-            "4:10: all ports of a pattern would be one device; name",
-        ),
-        (format!("{port}{port}"), "4:8: a second port \"/dev/ttyACM0\"; take"),
-        (port.replace("ACM0", "0").repeat(1) + &many_ports(), ": more than 64 serial ports; take some out"),
-    ];
-    for (text, expected) in cases {
-        let faults = parse(&text).unwrap_err();
-        assert!(faults.iter().any(|fault| fault.to_string().contains(expected)), "{expected}: {faults:?}");
-    }
-}
-
-/// As many as there may be.
-fn many_ports() -> String {
-    (1..=super::PORTS_MAX).map(|number| format!("[[serial.port]]\npath = \"/dev/tty{number}\"\n")).collect()
-}
-
-#[test]
 fn alarms_and_the_core_are_checked() {
     let parse = |text: &str| Config::parse(text, Overrides::default());
     assert_eq!(parse("alarm = []").unwrap().alarms, []);

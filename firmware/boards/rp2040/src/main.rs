@@ -28,7 +28,7 @@ use tidegate_firmware::{
     store::{FlashStore, Identity, Store},
 };
 
-use self::{flash::Region, line::Line, temperature::Thermometer};
+use self::{flash::Region, lamp::LAMP, line::Line, temperature::Thermometer};
 
 /// Bits a second of the line.
 const BAUD: u32 = 115_200;
@@ -47,7 +47,7 @@ struct Pico {
 
 impl Board for Pico {
     fn show(&mut self, signal: Signal, is_identified: bool) {
-        lamp::show(signal, is_identified);
+        LAMP.show(signal, is_identified);
     }
 
     fn feed_watchdog(&mut self) {
@@ -85,7 +85,8 @@ async fn main(spawner: Spawner) {
     let (sending, receiving) = (SENDING.init([0; 256]), RECEIVING.init([0; 256]));
     let uart = BufferedUart::new(chip.UART0, chip.PIN_0, chip.PIN_1, Irqs, sending, receiving, uart);
     let mut line = Line::new(uart);
-    let mut sensor = Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
+    let mut sensor =
+        Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
     let mut board = Pico { watchdog };
     // It is as large as the store needs: memory.x.
     let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
