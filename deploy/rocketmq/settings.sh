@@ -46,7 +46,7 @@ use_data() { DATA="$(realpath -m -- "$1")"; }
 pid_of() {
     local pid
     pid=$(cat "$DATA/run/$1.pid" 2>/dev/null) || return 1
-    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -e "-Dtidegate.part=$1 $DATA" || return 1
+    grep -qzxF -e "-Dtidegate.part=$1 $DATA" "/proc/$pid/cmdline" 2>/dev/null || return 1
     echo "$pid"
 }
 
