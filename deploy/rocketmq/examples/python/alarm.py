@@ -6,7 +6,7 @@ A reading of one number is `DEVICE,NUMBER`; the tag says what was measured.
 
 import signal
 
-from rocketmq.client import ConsumeStatus, PushConsumer
+from rocketmq.client import PushConsumer
 
 import options
 
@@ -17,7 +17,6 @@ def look(message):
     device, value = message.body.decode().split(",")
     if float(value) > LIMIT:
         print(f"ALARM {device} {value}", flush=True)
-    return ConsumeStatus.CONSUME_SUCCESS
 
 
 def main():
@@ -25,7 +24,7 @@ def main():
     words.set_defaults(group="alert-consumer-group", tag="temperature")
     words = words.parse_args()
     consumer = PushConsumer(words.group)
-    consumer.set_name_server_address(words.address)
+    consumer.set_namesrv_addr(words.address)
     if words.user:
         consumer.set_session_credentials(words.user, options.secret(words), "")
     consumer.subscribe(words.topic, look, words.tag)

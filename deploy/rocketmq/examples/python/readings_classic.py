@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from rocketmq.client import ConsumeStatus, MessageModel, PushConsumer
+from rocketmq.client import MessageModel, PushConsumer
 
 import options
 from duplicates import Duplicates
@@ -37,7 +37,6 @@ class Printer:
                 f"{message.topic} {tags} {keys}", properties.get("tg_boot"), properties.get("tg_seq"),
                 properties.get("uid", message.id))
             print(json.dumps(line, ensure_ascii=False), flush=True)
-        return ConsumeStatus.CONSUME_SUCCESS
 
 
 def as_text(value):
@@ -51,7 +50,7 @@ def main():
     words = words.parse_args()
     model = MessageModel.BROADCASTING if words.broadcast else MessageModel.CLUSTERING
     consumer = PushConsumer(words.group, orderly=not words.concurrent, message_model=model)
-    consumer.set_name_server_address(words.address)
+    consumer.set_namesrv_addr(words.address)
     if words.user:
         consumer.set_session_credentials(words.user, options.secret(words), "")
     consumer.subscribe(words.topic, Printer().take, words.tag)
