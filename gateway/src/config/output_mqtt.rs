@@ -137,3 +137,47 @@ impl MqttOutputConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Overrides};
+
+    /// The keys that are found wrong in an output with these lines.
+    fn wrong(lines: &str) -> Vec<String> {
+        let text = format!("[[output]]\ntype = \"mqtt\"\n{lines}\n");
+        let faults = Config::parse(&text, Overrides::default()).err().unwrap_or_default();
+        faults.iter().map(|fault| fault.wrong.clone()).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_is_said() {
+        let none: [&str; 0] = [];
+        assert_eq!(wrong("tls = true\nca_file = 'ca.pem'\nuser = 'a'\npassword_file = 'p'"), none);
+        for (lines, says) in [
+            ("host = ''", "names no server"),
+            ("host = 'a b'", "names no server"),
+            ("client_id = ''", "no client"),
+            ("topic_prefix = '$SYS/'", "no topic"),
+            ("topic_prefix = 'a/#/'", "no topic"),
+            ("in_flight_max = 0", "out of range"),
+            ("in_flight_max = 10001", "out of range"),
+            ("user = 'a'\npassword = 'b'\npassword_file = 'c'", "two places"),
+            ("password = 'b'", "without a user"),
+            ("tls = true", "vouches"),
+            ("ca_file = 'ca.pem'", "without TLS"),
+            ("tls = true\nca_file = 'ca.pem'\ncert_file = 'c.pem'", "go together"),
+        ] {
+            let found = wrong(lines);
+            assert!(found.len() == 1 && found[0].contains(says), "{lines}: {found:?}");
+        }
+        let prefix = |len: usize| wrong(&format!("topic_prefix = '{}'", "x".repeat(len))).len();
+        assert_eq!((prefix(PREFIX_LEN_MAX), prefix(PREFIX_LEN_MAX + 1)), (0, 1));
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let config = MqttOutputConfig { password: Some("secret".to_owned()), ..MqttOutputConfig::default() };
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

@@ -25,7 +25,9 @@ use window::Window;
 const ACKNOWLEDGE: Duration = Duration::from_secs(30);
 
 /// Which versions may be spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub enum Versions {
     /// MQTT 5, and 3.1.1 with a server that does not know it.
     #[default]
