@@ -24,6 +24,9 @@ pub const PURE: &[&str] = &[
     "gateway/src/bridge/backoff.rs",
     "gateway/src/output/rocketmq/lines.rs",
     "gateway/rocketmq/src/wire/",
+    "gateway/src/output/mqtt/message.rs",
+    "gateway/src/output/mqtt/window.rs",
+    "gateway/src/output/rocketmq/mapping/",
 ];
 
 /// What pure parts do not name.
@@ -78,7 +81,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("ratatui", &["simulator/src/dashboard/"]),
     ("rmqtt_codec", &["gateway/src/session/mqtt/codec.rs"]),
     ("rumqttd", &["gateway/src/core/broker.rs"]),
-    ("rumqttc", &["simulator/src/mqtt", "simulator/src/target"]),
+    ("rumqttc", &["gateway/src/output/mqtt/connection", "simulator/src/mqtt", "simulator/src/target"]),
     ("rusqlite", &["gateway/src/auth/store.rs", "gateway/src/auth/store/"]),
     ("rustix", &["gateway/src/cli/", "gateway/src/spool/storage/", "simulator/src/"]),
     ("schemars", &["gateway/src/"]),
@@ -86,7 +89,14 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("serde", &[""]),
     ("serde_json", &["gateway/src/", "gateway/rocketmq/src/", "simulator/src/"]),
     ("sha1", &["gateway/rocketmq/src/sign.rs"]),
-    ("sha2", &["gateway/src/auth/credentials.rs", "gateway/src/auth/mosquitto.rs"]),
+    (
+        "sha2",
+        &[
+            "gateway/src/auth/credentials.rs",
+            "gateway/src/auth/mosquitto.rs",
+            "gateway/src/output/rocketmq/mapping/unique_key.rs",
+        ],
+    ),
     ("socket2", &["gateway/src/listener/"]),
     ("subtle", &["gateway/src/auth/"]),
     ("tempfile", &["gateway/src/cli/demo", "simulator/src/baseline/"]),
@@ -102,6 +112,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "gateway/src/cli/",
             "gateway/src/control/",
             "gateway/src/listener/",
+            "gateway/src/output/mqtt/",
             "gateway/src/service_manager.rs",
             "gateway/src/supervisor",
             "gateway/src/web/",
@@ -110,7 +121,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "simulator/src/",
         ],
     ),
-    ("tokio_rustls", &["gateway/rocketmq/src/tls.rs"]),
+    ("tokio_rustls", &["gateway/rocketmq/src/tls.rs", "gateway/src/output/mqtt/"]),
     ("tokio_util", &["gateway/src/session/mqtt/codec.rs"]),
     ("toml", &["gateway/src/config/", "simulator/src/scenario/"]),
     ("tracing", &["gateway/src/", "simulator/src/"]),

@@ -16,6 +16,7 @@ mod find;
 pub mod fuzz;
 mod listen;
 mod output;
+mod output_mqtt;
 mod reference;
 mod secrets;
 mod wording;
@@ -40,6 +41,7 @@ pub use self::{
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, HttpLimits, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
+    output_mqtt::{IN_FLIGHT_MAX, MqttOutputConfig, PREFIX_LEN_MAX},
 };
 use crate::{core, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
 

@@ -13,6 +13,7 @@ use super::{
     check::ROTATE_BYTES_MIN,
     document::{Document, Entry},
     error::Fault,
+    output_mqtt::MqttOutputConfig,
     reference::Types,
 };
 
@@ -21,6 +22,8 @@ use super::{
 pub enum OutputConfig {
     /// `type = "file"`: JSON lines in a folder.
     File(FileConfig),
+    /// `type = "mqtt"`: another MQTT broker.
+    Mqtt(MqttOutputConfig),
 }
 
 /// JSON lines in a folder.
@@ -46,6 +49,7 @@ impl OutputConfig {
     pub fn name(&self) -> &str {
         match self {
             Self::File(file) => &file.name,
+            Self::Mqtt(mqtt) => &mqtt.name,
         }
     }
 }
@@ -63,7 +67,7 @@ impl Default for FileConfig {
 
 /// What may stand in an `[[output]]` besides `type`, by the word of `type`.
 pub(super) fn types() -> Vec<(&'static str, Types)> {
-    vec![("file", Types::of::<FileConfig>())]
+    vec![("file", Types::of::<FileConfig>()), ("mqtt", Types::of::<MqttOutputConfig>())]
 }
 
 /// The outputs of `document`; with no word of them, the file output as it is by default.
@@ -82,9 +86,10 @@ pub(super) fn read(document: &Document<'_>) -> Result<Vec<OutputConfig>, Vec<Fau
 }
 
 fn read_one(entry: Entry<'_, '_>) -> Result<OutputConfig, Vec<Fault>> {
-    const KNOWN: &str = "\"file\"";
+    const KNOWN: &str = "\"file\" or \"mqtt\"";
     match entry.kind(KNOWN).map_err(|fault| vec![fault])? {
         "file" => entry.read().map(OutputConfig::File),
+        "mqtt" => entry.read().map(OutputConfig::Mqtt),
         _ => Err(vec![entry.unknown_kind(KNOWN)]),
     }
 }

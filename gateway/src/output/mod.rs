@@ -11,6 +11,8 @@ use crate::{
 };
 
 pub mod file;
+pub mod mqtt;
+pub mod rocketmq;
 
 mod json;
 mod line;
@@ -94,6 +96,8 @@ pub enum OutputError {
 pub enum Output {
     /// JSON lines on this machine.
     File(file::FileOutput),
+    /// Another MQTT broker.
+    Mqtt(Box<mqtt::MqttOutput>),
 }
 
 impl Output {
@@ -105,6 +109,7 @@ impl Output {
     pub async fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.deliver(items, lost)?),
+            Self::Mqtt(mqtt) => mqtt.deliver(items, lost).await,
         }
     }
 
@@ -116,6 +121,7 @@ impl Output {
     pub async fn confirm(&mut self) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.confirm()?),
+            Self::Mqtt(mqtt) => mqtt.confirm().await,
         }
     }
 
@@ -126,6 +132,10 @@ impl Output {
     pub async fn begin_anew(&mut self) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.begin_anew()?),
+            Self::Mqtt(mqtt) => {
+                mqtt.begin_anew();
+                Ok(())
+            }
         }
     }
 }

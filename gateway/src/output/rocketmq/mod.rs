@@ -1,0 +1,3 @@
+//! Apache RocketMQ.
+
+pub mod mapping;
