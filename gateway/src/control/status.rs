@@ -400,7 +400,8 @@ impl fmt::Display for Status {
             writeln!(f, "  dropped {dropped}, damaged {damaged}, rejects kept {rejects}")?;
         }
         for output in &self.outputs {
-            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, .. } = output;
+            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, dead_letters, .. } =
+                output;
             writeln!(
                 f,
                 "output      {name}: {delivered} delivered, {unsent} unsent, {}",
@@ -408,6 +409,9 @@ impl fmt::Display for Status {
             )?;
             if !trouble.is_empty() {
                 writeln!(f, "  trouble   {trouble}")?;
+            }
+            if *dead_letters > 0 {
+                writeln!(f, "  refused   {dead_letters} for good: see dead-letters in the data folder")?;
             }
         }
         for OutputStatus { name, unsent, .. } in &self.forgotten {
