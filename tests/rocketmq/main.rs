@@ -1,0 +1,3 @@
+//! The bus: a real RocketMQ, and clients of it that others have written.
+
+mod server;
