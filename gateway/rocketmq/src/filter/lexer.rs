@@ -25,7 +25,18 @@ pub(super) enum Token<'a> {
 }
 
 const KEYWORDS: [&str; 12] = [
-    "AND", "BETWEEN", "CONTAINS", "ENDSWITH", "FALSE", "IN", "IS", "NOT", "NULL", "OR", "STARTSWITH", "TRUE",
+    "AND",
+    "BETWEEN",
+    "CONTAINS",
+    "ENDSWITH",
+    "FALSE",
+    "IN",
+    "IS",
+    "NOT",
+    "NULL",
+    "OR",
+    "STARTSWITH",
+    "TRUE",
 ];
 
 const SYMBOLS: [(&str, Token<'static>); 11] = [
@@ -137,9 +148,13 @@ fn word(rest: &str) -> Result<(Token<'_>, usize), String> {
     let mut follows = rest.get(len..).unwrap_or_default().chars();
     match follows.next() {
         Some(c) if matches!(c, '-' | '.' | '$') || (!c.is_ascii() && c.is_alphanumeric()) => {
-            let name: String = rest.chars().take_while(|c| !c.is_whitespace() && !"=<>()',".contains(*c)).collect();
-            let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            return Err(format!("{name:?} is no name that a filter can ask for; names are made of A-Z, a-z, 0-9 and _, such as {plain}"));
+            let name: String =
+                rest.chars().take_while(|c| !c.is_whitespace() && !"=<>()',".contains(*c)).collect();
+            let plain: String =
+                name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            return Err(format!(
+                "{name:?} is no name that a filter can ask for; names are made of A-Z, a-z, 0-9 and _, such as {plain}"
+            ));
         }
         _ => {}
     }

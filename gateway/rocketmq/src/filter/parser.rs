@@ -105,7 +105,11 @@ impl<'a> Parser<'_, 'a> {
         if self.take_word("IS") {
             let not = self.take_word("NOT");
             let expression = Expression::IsNull { name, not };
-            return if self.take_word("NULL") { Ok(expression) } else { Err(self.wrong("here should be NULL")) };
+            return if self.take_word("NULL") {
+                Ok(expression)
+            } else {
+                Err(self.wrong("here should be NULL"))
+            };
         }
         let not = self.take_word("NOT");
         if self.take_word("BETWEEN") {
@@ -119,7 +123,11 @@ impl<'a> Parser<'_, 'a> {
                 return Ok(Expression::Part { name, not, word, text: self.text()? });
             }
         }
-        if not { Err(self.wrong("NOT stands in front of the whole condition")) } else { Ok(Expression::IsTrue(name)) }
+        if not {
+            Err(self.wrong("NOT stands in front of the whole condition"))
+        } else {
+            Ok(Expression::IsTrue(name))
+        }
     }
 
     fn between(&mut self, name: String, not: bool) -> Result<Expression, FilterError> {
@@ -137,7 +145,8 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn within(&mut self, name: String, not: bool) -> Result<Expression, FilterError> {
-        const SHAPE: &str = "here should be texts in parentheses: IN ('open', 'closed'); for numbers write a = 1 OR a = 2";
+        const SHAPE: &str =
+            "here should be texts in parentheses: IN ('open', 'closed'); for numbers write a = 1 OR a = 2";
         if !self.take_if(&Token::Open) {
             return Err(self.wrong(SHAPE));
         }
@@ -253,7 +262,9 @@ fn compare(left: Operand, order: Order, right: Operand) -> Result<Expression, &'
             let equal = equal.ok_or("TRUE and FALSE are equal or not; there is no order of them")?;
             Ok(Expression::Boolean { name, equal, value })
         }
-        (Operand::Condition(_), _) | (_, Operand::Condition(_)) => Err("a condition has nothing to compare; join conditions with AND and OR"),
+        (Operand::Condition(_), _) | (_, Operand::Condition(_)) => {
+            Err("a condition has nothing to compare; join conditions with AND and OR")
+        }
         _ => Err("one side of a comparison is a property's name"),
     }
 }

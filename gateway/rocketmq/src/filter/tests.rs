@@ -149,14 +149,30 @@ fn broker(expression: &Expression, properties: &Properties) -> Answer {
     let of = |name: &String| properties.get(name);
     match expression {
         Expression::Any(all) => all.iter().try_fold(Some(false), |known, one| {
-            if known == Some(true) { return Ok(known) }
+            if known == Some(true) {
+                return Ok(known);
+            }
             let next = broker(one, properties)?;
-            Ok(if next == Some(true) { next } else if known.is_none() { None } else { next })
+            Ok(if next == Some(true) {
+                next
+            } else if known.is_none() {
+                None
+            } else {
+                next
+            })
         }),
         Expression::All(all) => all.iter().try_fold(Some(true), |known, one| {
-            if known == Some(false) { return Ok(known) }
+            if known == Some(false) {
+                return Ok(known);
+            }
             let next = broker(one, properties)?;
-            Ok(if next == Some(false) { next } else if known.is_none() { None } else { next })
+            Ok(if next == Some(false) {
+                next
+            } else if known.is_none() {
+                None
+            } else {
+                next
+            })
         }),
         Expression::Not(inner) => Ok(broker(inner, properties)?.map(|known| !known)),
         Expression::Constant(value) => Ok(Some(*value)),
