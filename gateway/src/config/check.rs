@@ -225,6 +225,10 @@ fn outputs(config: &Config, findings: &mut Vec<Finding>) {
                 mqtt.check(i, findings);
                 continue;
             }
+            OutputConfig::RocketMq(bus) => {
+                bus.check(i, findings);
+                continue;
+            }
         };
         if let Some(other) = dirs.insert(Path::new(".").join(&file.dir).components().collect(), name) {
             let wrong = format!("output \"{other}\" writes to this folder");

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::{
-    super::{FileConfig, MqttOutputConfig, OutputConfig, Overrides},
+    super::{FileConfig, MqttOutputConfig, OutputConfig, Overrides, RocketMqConfig},
     *,
 };
 
@@ -52,6 +52,9 @@ fn known(section: &Section, text: &str) -> String {
         Some((_, "\"file\"")) => toml::from_str::<FileConfig>("\"no such key\" = 1").unwrap_err().to_string(),
         Some((_, "\"mqtt\"")) => {
             toml::from_str::<MqttOutputConfig>("\"no such key\" = 1").unwrap_err().to_string()
+        }
+        Some((_, "\"rocketmq\"")) => {
+            toml::from_str::<RocketMqConfig>("\"no such key\" = 1").unwrap_err().to_string()
         }
         Some((_, kind)) => panic!("read {kind} here"),
         None => toml::from_str::<Config>(text).unwrap_err().to_string(),
@@ -110,6 +113,7 @@ fn every_default_is_what_leaving_the_key_out_means() {
     }
     let mut expected = Config::default();
     expected.outputs.push(OutputConfig::Mqtt(MqttOutputConfig::default()));
+    expected.outputs.push(OutputConfig::RocketMq(Box::default()));
     assert_eq!(Config::parse(&text, Overrides::default()), Ok(expected), "{text}");
     assert!(text.matches('=').count() > 40, "{text}");
 }
