@@ -27,6 +27,10 @@ pub const PURE: &[&str] = &[
     "gateway/src/output/mqtt/message.rs",
     "gateway/src/output/mqtt/window.rs",
     "gateway/src/output/rocketmq/mapping/",
+    "gateway/rocketmq/src/filter/",
+    "gateway/rocketmq/src/dedup.rs",
+    "gateway/rocketmq/src/consumer/allocate.rs",
+    "gateway/rocketmq/src/consumer/subscription.rs",
 ];
 
 /// What pure parts do not name.
@@ -113,6 +117,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "gateway/src/control/",
             "gateway/src/listener/",
             "gateway/src/output/mqtt/",
+            "gateway/src/service/bus/",
             "gateway/src/service_manager.rs",
             "gateway/src/supervisor",
             "gateway/src/web/",
