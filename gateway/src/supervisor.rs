@@ -32,7 +32,7 @@ use crate::{
     health::Health,
     listener::{self, Shared, Workers},
     normalise::{RouteError, Routes},
-    output::{Output, file::FileOutput},
+    output::{Output, file::FileOutput, mqtt::MqttOutput, rocketmq::RocketMqOutput},
     pipeline::Pipeline,
     service::alarm::{self, Alarms},
     service_manager,
@@ -412,6 +412,13 @@ fn start_bridges(
         let cursor = spool.cursor(name, Start::Oldest)?;
         let opened = match output {
             OutputConfig::File(file) => Output::File(FileOutput::open(file, &config.data).map_err(failed)?),
+            OutputConfig::Mqtt(mqtt) => {
+                Output::Mqtt(Box::new(MqttOutput::open(mqtt, &config.data).map_err(failed)?))
+            }
+            OutputConfig::RocketMq(bus) => {
+                let output = RocketMqOutput::open(bus, &config.data, clock.clone());
+                Output::RocketMq(Box::new(output.map_err(failed)?))
+            }
         };
         let bridge = Bridge::start(name, opened, spool.clone(), cursor, Arc::clone(routes), clock.clone());
         bridges.push(bridge.map_err(StartError::Thread)?);

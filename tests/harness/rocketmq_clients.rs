@@ -41,7 +41,11 @@ fn clients() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
     let folder = cache.expect("HOME is set").join("tidegate/rocketmq/clients");
-    assert!(folder.join("installed").is_file(), "no clients in {}; run tests/rocketmq/install", folder.display());
+    assert!(
+        folder.join("installed").is_file(),
+        "no clients in {}; run tests/rocketmq/install",
+        folder.display()
+    );
     folder
 }
 
@@ -55,7 +59,10 @@ fn java(bus: &RocketMq, login: BusLogin<'_>, program: &str) -> Command {
         command.args(["-Dtls.enable=true", "-Dtls.test.mode.enable=false", "-Dtls.client.authServer=true"]);
         command.arg(format!("-Dtls.client.trustCertPath={}", bus.ca().display()));
     }
-    command.arg("-cp").arg(format!("{0}/classes:{0}/jars/*", folder.display())).arg(format!("tidegate.{program}"));
+    command
+        .arg("-cp")
+        .arg(format!("{0}/classes:{0}/jars/*", folder.display()))
+        .arg(format!("tidegate.{program}"));
     command.args(["-nameServer", &bus.name_server()]);
     if let Some(user) = login.user {
         command.args(["-user", user]).arg("-secretFile").arg(bus.secret_file(user));
@@ -132,7 +139,8 @@ impl BusConsumer {
 
     /// Messages so far.
     pub fn messages(&self) -> Vec<Value> {
-        let parse = |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let parse =
+            |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.lines().iter().map(parse).collect()
     }
 
@@ -176,7 +184,12 @@ pub fn send_by_java(bus: &RocketMq, login: BusLogin<'_>, words: &[&str], reading
 }
 
 /// As [`send_by_java`], with the classic Python client.
-pub fn send_by_python(bus: &RocketMq, login: BusLogin<'_>, words: &[&str], readings: &[String]) -> Vec<String> {
+pub fn send_by_python(
+    bus: &RocketMq,
+    login: BusLogin<'_>,
+    words: &[&str],
+    readings: &[String],
+) -> Vec<String> {
     send(python(bus, login, BusClient::Python, "send.py").args(words), readings)
 }
 

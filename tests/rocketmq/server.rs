@@ -32,7 +32,9 @@ fn up_status_down_on_fresh_data() {
     let status = bus.status();
     let printed = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.status.success(), "{printed}");
-    for word in ["iot-topic", "iot-device-topic", "iot-alarm", "monitor-consumer-group", "alert-consumer-group"] {
+    for word in
+        ["iot-topic", "iot-device-topic", "iot-alarm", "monitor-consumer-group", "alert-consumer-group"]
+    {
         assert!(printed.contains(word), "{word} is not in {printed}");
     }
     let pids = [Part::NameServer, Part::Broker].map(|part| bus.pid(part).expect("it runs"));
@@ -40,7 +42,8 @@ fn up_status_down_on_fresh_data() {
     assert!(bus.up(&[]).contains("runs already"));
     assert_eq!(pids, [Part::NameServer, Part::Broker].map(|part| bus.pid(part).expect("it runs")));
     let other = bus.data.with_file_name("other");
-    let refused = bus.try_up(&["--data", other.to_str().expect("a plain path"), "--port-base", port_of(&bus)]);
+    let refused =
+        bus.try_up(&["--data", other.to_str().expect("a plain path"), "--port-base", port_of(&bus)]);
     let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && complaint.contains("is taken by another program"), "{complaint}");
     assert!(complaint.contains("--port-base"), "{complaint}");
@@ -115,7 +118,8 @@ fn a_filter_needs_a_decimal_point_and_the_broker_counts_it_so() {
     let values = ["36.5", "36", "35.01", "35.0", "34.9"];
     let sent: Vec<String> = values.iter().map(|value| format!("sensor_1 temperature {value}")).collect();
     send_by_java(&bus, NOBODY, &[], &sent);
-    let listen = |group, filter| BusConsumer::start(&bus, BusClient::Java, &["-group", group, "-sql", filter]);
+    let listen =
+        |group, filter| BusConsumer::start(&bus, BusClient::Java, &["-group", group, "-sql", filter]);
     let decimal = listen("decimal", "temperature > 35.0");
     let whole = listen("whole", "temperature > 35");
     let messages = decimal.wait_for(3, CONSUMED_MAX);
@@ -133,7 +137,12 @@ fn a_filter_needs_a_decimal_point_and_the_broker_counts_it_so() {
 fn the_classic_python_consumer_alarms_above_35() {
     let bus = RocketMq::start();
     let alarms = BusConsumer::alarms(&bus, &[]);
-    let sent = ["sensor_1 temperature 36.12", "sensor_2 temperature 35.0", "sensor_3 humidity 80", "sensor_4 temperature 35.01"];
+    let sent = [
+        "sensor_1 temperature 36.12",
+        "sensor_2 temperature 35.0",
+        "sensor_3 humidity 80",
+        "sensor_4 temperature 35.01",
+    ];
     send_by_java(&bus, NOBODY, &[], &sent.map(str::to_owned));
     eventually_long("two alarms", || (alarms.count() >= 2).then_some(()));
     eventually("all was looked at", || (bus.lag("alert-consumer-group") == 0).then_some(()));
@@ -170,9 +179,11 @@ fn tls_and_users_are_demanded() {
     assert!(!done, "{complaint}");
     let (done, complaint) = admin(&[&ca[..], &["group", "g"]].concat());
     assert!(!done && complaint.contains("code"), "{complaint}");
-    let (done, complaint) = admin(&[&ca[..], &["--user", "tidegate", "--secret-file", secret, "group", "g"]].concat());
+    let (done, complaint) =
+        admin(&[&ca[..], &["--user", "tidegate", "--secret-file", secret, "group", "g"]].concat());
     assert!(!done && complaint.contains("code"), "{complaint}");
-    let (done, complaint) = admin(&[&ca[..], &["--user", "admin", "--secret-file", secret, "group", "g"]].concat());
+    let (done, complaint) =
+        admin(&[&ca[..], &["--user", "admin", "--secret-file", secret, "group", "g"]].concat());
     assert!(done, "{complaint}");
 }
 

@@ -176,6 +176,9 @@ pub struct OutputStatus {
     /// Failed tries since the start.
     #[serde(default)]
     pub failed: u64,
+    /// Messages that the destination has refused for good since the start; they are in its dead-letter file.
+    #[serde(default)]
+    pub dead_letters: u64,
     /// Why the last try failed; empty when deliveries go well.
     pub trouble: String,
 }
@@ -229,6 +232,7 @@ pub fn observe(services: &Services) -> Result<Status, ReadError> {
                 oldest_unsent_ms: cursor.and_then(oldest_unsent).map(|at_ms| now_ms.saturating_sub(at_ms)),
                 delivered: counters.delivered.load(Ordering::Relaxed),
                 failed: counters.failed.load(Ordering::Relaxed),
+                dead_letters: counters.dead_letters.load(Ordering::Relaxed),
                 trouble: counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             }
         })
@@ -262,6 +266,7 @@ fn forgotten(services: &Services, spool: &spool::Status) -> Vec<OutputStatus> {
             oldest_unsent_ms: oldest_unsent(cursor).map(|at_ms| wall_ms().saturating_sub(at_ms)),
             delivered: 0,
             failed: 0,
+            dead_letters: 0,
             trouble: "not configured any more".to_owned(),
         })
         .collect()

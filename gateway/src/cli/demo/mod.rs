@@ -94,7 +94,10 @@ fn plan(args: &DemoArgs, config: &Config, gateway: &Gateway, credentials: Vec<Lo
     let mqtt = gateway.mqtt_address();
     let mqtt = Target::mqtt(&mqtt.ip().to_string(), mqtt.port());
     let coap = gateway.coap_address().map(|coap| Target::coap(&coap.ip().to_string(), coap.port()));
-    let out = config.outputs.iter().map(|OutputConfig::File(file)| config.data.join(&file.dir)).next();
+    let out = config.outputs.iter().find_map(|output| match output {
+        OutputConfig::File(file) => Some(config.data.join(&file.dir)),
+        _ => None,
+    });
     Plan {
         credentials: Some(credentials),
         interval: Duration::from_millis(args.interval),
