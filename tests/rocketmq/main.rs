@@ -1,3 +1,6 @@
 //! The bus: a real RocketMQ, and clients of it that others have written.
 
+mod audit;
+mod crossed;
+mod faults;
 mod server;
