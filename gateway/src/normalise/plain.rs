@@ -184,9 +184,12 @@ fn kind(name: &[u8]) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::json, *};
+    use super::{
+        super::{Readings, json},
+        *,
+    };
 
-    fn both(payload: &str) -> (Option<Reading>, Option<Vec<Reading>>) {
+    fn both(payload: &str) -> (Option<Reading>, Option<Readings>) {
         let mut reading = Reading::new();
         let plain = read(payload.as_bytes(), &mut reading).map(|()| reading);
         (plain, json::parse_general(payload.as_bytes()).ok())
@@ -202,7 +205,7 @@ mod tests {
             r#"{"seq":1,"temperature":23.4}"#,
         ] {
             let (plain, general) = both(payload);
-            assert_eq!(plain.map(|reading| vec![reading]), general, "{payload}");
+            assert_eq!(plain.map(|reading| Readings::from(vec![reading])), general, "{payload}");
             assert!(general.is_some());
         }
     }
@@ -249,7 +252,7 @@ mod tests {
         ) {
             let (plain, general) = both(&payload);
             if let Some(plain) = plain {
-                prop_assert_eq!(Some(vec![plain]), general);
+                prop_assert_eq!(Some(Readings::from(vec![plain])), general);
             }
         }
 
@@ -258,7 +261,7 @@ mod tests {
             let payload = format!("{{\"a\":{whole}.{fraction}}}");
             let (plain, general) = both(&payload);
             prop_assert!(plain.is_some());
-            prop_assert_eq!(plain.map(|reading| vec![reading]), general);
+            prop_assert_eq!(plain.map(|reading| Readings::from(vec![reading])), general);
         }
     }
 }

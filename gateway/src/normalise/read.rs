@@ -3,7 +3,7 @@
 use tidegate_protocol::{DeviceId, Name, Reading, Topic, Value, topic::lane_word};
 
 use super::{
-    Content, Format, Input, LINE_NAME, Reject, VALUE_NAME, cbor,
+    Content, Format, Input, LINE_NAME, Readings, Reject, VALUE_NAME, cbor,
     json::{self, Unfit},
     media::Media,
     senml::{self, Naming},
@@ -116,7 +116,7 @@ impl Reader<'_> {
             }
             self.device = named;
         }
-        Ok(Content::Readings(pack.readings))
+        Ok(Content::Readings(pack.readings.into()))
     }
 
     fn naming(&self) -> Result<Naming<'_>, Reject> {
@@ -172,7 +172,8 @@ impl Reader<'_> {
             Some(name) => name,
             None => Name::new(other).map_err(|_| Reject::Name)?,
         };
-        let mut readings = vec![Reading::new()];
+        let mut readings = Readings::new();
+        readings.all().push(Reading::new());
         if let Some(reading) = readings.first_mut() {
             reading.push(name, value).map_err(|_| Reject::Format)?;
         }
