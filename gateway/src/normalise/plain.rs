@@ -16,7 +16,7 @@ const POWERS: [f64; DIGITS_MAX + 1] =
 /// Puts what `payload` says into `reading`, which is empty; `None` when the general reader is to look at it, and
 /// then `reading` holds nothing of use.
 pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
-    let mut text = Text { rest: payload, seen: 0 };
+    let mut text = Text { whole: str::from_utf8(payload).ok()?, rest: payload, seen: 0 };
     text.expect(b'{')?;
     loop {
         let key = text.key()?;
@@ -41,6 +41,8 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
 
 /// What is left to read.
 struct Text<'a> {
+    /// The payload.
+    whole: &'a str,
     rest: &'a [u8],
     /// A bit for each kind of name that was read: what is of a new kind need not be looked for among the others.
     seen: u64,
@@ -64,10 +66,11 @@ impl<'a> Text<'a> {
     fn key(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let len = self.rest.iter().position(|byte| *byte == b'"')?;
-        let (key, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest.get(1..)?;
+        let from = self.whole.len() - self.rest.len();
+        let key = self.whole.get(from..from + len)?;
+        self.rest = self.rest.get(len + 1..)?;
         self.expect(b':')?;
-        str::from_utf8(key).ok()
+        Some(key)
     }
 
     /// Whether an object ends here; else a comma has been read.
