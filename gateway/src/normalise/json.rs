@@ -24,7 +24,8 @@ pub(super) enum Unfit {
 pub(super) fn parse(payload: &[u8]) -> Result<Readings, Unfit> {
     let mut readings = Readings::new();
     readings.all().push(Reading::new());
-    if readings.first_mut().is_some_and(|reading| plain::read(payload, reading).is_some()) {
+    if let Some(object) = readings.first_mut().and_then(|reading| plain::read(payload, reading)) {
+        readings.set_object(object);
         return Ok(readings);
     }
     parse_general(payload)

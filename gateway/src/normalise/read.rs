@@ -79,7 +79,11 @@ impl Reader<'_> {
     fn cbor(&self) -> Result<Content, Reject> {
         let Some(text) = cbor::to_json(self.input.payload, |_| None) else { return Ok(Content::Raw) };
         let read = match text.as_bytes().first() {
-            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(Content::Readings),
+            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(|mut readings| {
+                // It stands in the text, not in the payload.
+                readings.set_object(0..0);
+                Content::Readings(readings)
+            }),
             _ => match json::parse_value(text.as_bytes()) {
                 Ok(value) => return self.single(value, VALUE_NAME),
                 Err(unfit) => Err(unfit),

@@ -1,4 +1,7 @@
-use std::{cell::Cell, ops};
+use std::{
+    cell::Cell,
+    ops::{self, Range},
+};
 
 use tidegate_protocol::Reading;
 
@@ -12,19 +15,37 @@ thread_local! {
 }
 
 /// The readings of one payload, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Readings(Vec<Reading>);
+#[derive(Clone, Debug)]
+pub struct Readings {
+    all: Vec<Reading>,
+    /// Where the measurements of a single reading stand in the payload as a JSON object; empty when they do not.
+    object: Range<usize>,
+}
 
 impl Readings {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
         // A thread that ends has no spare room any more.
-        Self(SPARE.try_with(Cell::take).unwrap_or_default())
+        Self { all: SPARE.try_with(Cell::take).unwrap_or_default(), object: 0..0 }
     }
 
-    pub(super) const fn all(&mut self) -> &mut Vec<Reading> {
-        &mut self.0
+    pub(super) fn all(&mut self) -> &mut Vec<Reading> {
+        self.object = 0..0;
+        &mut self.all
+    }
+
+    /// Says where the measurements stand in the payload.
+    pub(super) fn set_object(&mut self, object: Range<usize>) {
+        self.object = object;
+    }
+
+    /// The measurements as the device wrote them, a JSON object of one line, where the payload holds one that says
+    /// just that and nothing was changed. `payload` is the one that these readings were read from.
+    #[must_use]
+    pub fn object<'p>(&self, payload: &'p [u8]) -> Option<&'p str> {
+        let object = payload.get(self.object.clone()).filter(|object| !object.is_empty())?;
+        if object.iter().any(|byte| *byte < b' ') { None } else { str::from_utf8(object).ok() }
     }
 }
 
@@ -36,13 +57,20 @@ impl Default for Readings {
 
 impl From<Vec<Reading>> for Readings {
     fn from(readings: Vec<Reading>) -> Self {
-        Self(readings)
+        Self { all: readings, object: 0..0 }
+    }
+}
+
+/// What they say, however the device wrote it.
+impl PartialEq for Readings {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
     }
 }
 
 impl Drop for Readings {
     fn drop(&mut self) {
-        let mut room = std::mem::take(&mut self.0);
+        let mut room = std::mem::take(&mut self.all);
         if room.capacity() <= SPARE_MAX {
             room.clear();
             let _kept = SPARE.try_with(|spare| spare.set(room)).is_ok();
@@ -54,12 +82,12 @@ impl ops::Deref for Readings {
     type Target = [Reading];
 
     fn deref(&self) -> &[Reading] {
-        &self.0
+        &self.all
     }
 }
 
 impl ops::DerefMut for Readings {
     fn deref_mut(&mut self) -> &mut [Reading] {
-        &mut self.0
+        self.all()
     }
 }
