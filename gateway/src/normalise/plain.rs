@@ -54,7 +54,7 @@ struct Text<'a> {
     whole: &'a str,
     rest: &'a [u8],
     /// A bit for each kind of name that was read: what is of a new kind need not be looked for among the others.
-    seen: u64,
+    seen: u128,
 }
 
 impl<'a> Text<'a> {
@@ -191,10 +191,10 @@ impl<'a> Text<'a> {
     }
 }
 
-/// One of 64 bits, by the last two letters: names of one device often begin alike.
-fn kind(name: &[u8]) -> u64 {
+/// One of 128 bits, by the last two letters: names of one device often begin alike, and two digits are a number.
+fn kind(name: &[u8]) -> u128 {
     let [.., before, last] = name else { return 1 };
-    1 << ((u32::from(*before) * 5 + u32::from(*last)) % 64)
+    1 << ((u32::from(*before) * 10 + u32::from(*last)) % 128)
 }
 
 #[cfg(test)]
