@@ -447,7 +447,7 @@ impl fmt::Display for Status {
 }
 
 fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
-    let core::Status { alive, followers, rebuilt, reread } = core;
+    let core::Status { alive, followers, rebuilt, reread, passed_over } = core;
     let state = match (alive, followers) {
         (true, _) => "alive",
         (false, 0) => "asleep, nobody follows",
@@ -455,7 +455,8 @@ fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
     };
     writeln!(
         f,
-        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again"
+        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again, \
+         {passed_over} rushes left to the spool"
     )
 }
 
