@@ -208,6 +208,35 @@ fn two_boards_on_two_ports_and_a_device_over_mqtt() {
 }
 
 #[test]
+fn a_board_does_what_its_owner_wants() {
+    let gateway = gateway_with("");
+    let login = gateway.add_device("greenhouse-1");
+    let line = Line::plug(&tty(&gateway, "ttyACM0"));
+    let board = Board::start(BOARD, &Flash::of(&login), &line, PERIOD_MS);
+    let first = at_least(&gateway, "greenhouse-1", 2)[0]["boot"].as_u64().expect("a boot");
+    let report = gateway.command(&["board", "greenhouse-1"]);
+    assert!(report.contains("a reading every 100 ms") && report.contains("1 links"), "{report}");
+    assert!(!board.is_identified());
+    gateway.command(&["board", "greenhouse-1", "--identify"]);
+    eventually("its LED says so", || board.is_identified().then_some(()));
+    gateway.command(&["board", "greenhouse-1", "--period", "150"]);
+    assert!(gateway.command(&["board", "greenhouse-1"]).contains("a reading every 150 ms"));
+    let refused = gateway.try_command(&["board", "greenhouse-1", "--period", "1"]);
+    assert!(!refused.status.success() && board.measured() > 0, "{refused:?}");
+    let away = gateway.try_command(&["board", "greenhouse-2"]);
+    assert!(
+        String::from_utf8_lossy(&away.stderr).contains("none of this gateway's serial ports"),
+        "{away:?}"
+    );
+    gateway.command(&["board", "greenhouse-1", "--reboot"]);
+    let started = || {
+        let found = readings(&gateway, "greenhouse-1");
+        found.last().is_some_and(|last| last["boot"].as_u64() == Some(first + 1)).then_some(found)
+    };
+    assert_whole(&within(Duration::from_secs(40), started).expect("it starts again"));
+}
+
+#[test]
 fn what_an_arduino_prints_is_taken_as_it_comes_and_said_to_be_best_effort() {
     let gateway = gateway_with("mode = \"lines\"\nbaud = 9600\n");
     let line = Line::plug(&tty(&gateway, "ttyUSB0"));

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     auth::{self, Registry},
-    bridge::Bridge,
+    bridge::{self, Bridge},
     cli::when::timestamp,
     clock::{Clock, wall_ms},
     config::{CoapConfig, Config, OutputConfig},
@@ -32,7 +32,7 @@ use crate::{
     health::Health,
     listener::{self, Shared, Workers},
     normalise::{RouteError, Routes},
-    output::{Output, file::FileOutput},
+    output::{Output, file::FileOutput, mqtt::MqttOutput, rocketmq::RocketMqOutput},
     pipeline::Pipeline,
     service::alarm::{self, Alarms},
     service_manager,
@@ -223,6 +223,12 @@ impl Gateway {
     #[must_use]
     pub fn core(&self) -> core::Handle {
         self.core.handle()
+    }
+
+    /// The bridges to the outputs, for who shows them in this process.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<bridge::Handle> {
+        self.bridges.iter().map(Bridge::handle).collect()
     }
 
     /// The alarms, for who shows them in this process.
@@ -418,6 +424,13 @@ fn start_bridges(
         let cursor = spool.cursor(name, Start::Oldest)?;
         let opened = match output {
             OutputConfig::File(file) => Output::File(FileOutput::open(file, &config.data).map_err(failed)?),
+            OutputConfig::Mqtt(mqtt) => {
+                Output::Mqtt(Box::new(MqttOutput::open(mqtt, &config.data).map_err(failed)?))
+            }
+            OutputConfig::RocketMq(bus) => {
+                let output = RocketMqOutput::open(bus, &config.data, clock.clone());
+                Output::RocketMq(Box::new(output.map_err(failed)?))
+            }
         };
         let bridge = Bridge::start(name, opened, spool.clone(), cursor, Arc::clone(routes), clock.clone());
         bridges.push(bridge.map_err(StartError::Thread)?);

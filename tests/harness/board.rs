@@ -140,6 +140,7 @@ impl NorFlash for Flash {
 struct World {
     tenths: AtomicI32,
     is_off: AtomicBool,
+    is_identified: AtomicBool,
     signal: Mutex<Option<Signal>>,
     measured: AtomicI32,
 }
@@ -154,12 +155,15 @@ impl Board {
     /// Power on: takes a reading every `period_ms`, at 20 °C to begin with.
     pub fn start(hardware: &str, flash: &Flash, line: &Line, period_ms: u32) -> Self {
         let world = Arc::new(World { tenths: AtomicI32::new(200), ..World::default() });
-        let far = line.far.try_clone().expect("another handle");
+        let far = line.far();
         let (inner, flash) = (Arc::clone(&world), flash.clone());
         let hardware = hardware.to_owned();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(live(&hardware, flash, far, period_ms, &inner));
+            runtime.expect("a runtime").block_on(async {
+                let another = || far.try_clone().expect("another handle");
+                while live(&hardware, flash.clone(), another(), period_ms, &inner).await {}
+            });
         });
         Self { world, thread: Some(thread) }
     }
@@ -172,6 +176,11 @@ impl Board {
     /// What it shows.
     pub fn signal(&self) -> Option<Signal> {
         *self.world.signal.lock().expect("nobody panicked")
+    }
+
+    /// Whether it shows that it is the one that somebody looks for.
+    pub fn is_identified(&self) -> bool {
+        self.world.is_identified.load(Ordering::Relaxed)
     }
 
     /// How often it has measured.
@@ -190,7 +199,8 @@ impl Drop for Board {
     }
 }
 
-async fn live(hardware: &str, flash: Flash, far: OwnedFd, period_ms: u32, world: &World) {
+/// One start of a board; true when it is to start again.
+async fn live(hardware: &str, flash: Flash, far: fs::File, period_ms: u32, world: &World) -> bool {
     let store = FlashStore::<_, 1>::open(flash).expect("large enough");
     let seed = [u8::try_from(store.boot() % 251).expect("small"); 32];
     let config = Config {
@@ -205,7 +215,7 @@ async fn live(hardware: &str, flash: Flash, far: OwnedFd, period_ms: u32, world:
     let sampling = Sampling { period_ms, average: 1, threshold: 0, silence_ms_max: 60_000 };
     let mut sampler = Sampler::new(sampling);
     let (mut sensor, mut panel) = (Thermometer(world), Lamp(world));
-    let mut line = Wire { far: fs::File::from(far) };
+    let mut line = Wire { far };
     let clock = Watch(Instant::now());
     let off = async {
         while !world.is_off.load(Ordering::Relaxed) {
@@ -213,8 +223,8 @@ async fn live(hardware: &str, flash: Flash, far: OwnedFd, period_ms: u32, world:
         }
     };
     tokio::select! {
-        () = run(&mut node, &mut sampler, (&mut sensor, &mut line), (&clock, &mut panel)) => {}
-        () = off => {}
+        () = run(&mut node, &mut sampler, (&mut sensor, &mut line), (&clock, &mut panel)) => true,
+        () = off => false,
     }
 }
 
@@ -234,7 +244,8 @@ impl Sensor<1> for Thermometer<'_> {
 struct Lamp<'w>(&'w World);
 
 impl Panel for Lamp<'_> {
-    fn show(&mut self, signal: Signal, _is_identified: bool) {
+    fn show(&mut self, signal: Signal, is_identified: bool) {
+        self.0.is_identified.store(is_identified, Ordering::Relaxed);
         *self.0.signal.lock().expect("nobody panicked") = Some(signal);
     }
 

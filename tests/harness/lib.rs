@@ -22,6 +22,8 @@ mod output;
 mod programs;
 mod proxy;
 mod readings;
+mod rocketmq;
+mod rocketmq_clients;
 mod simulator;
 mod sync_times;
 
@@ -46,6 +48,8 @@ pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
 pub use prometheus::Metrics;
 pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use readings::{assert_whole, at_least, readings, written};
+pub use rocketmq::{Part, RocketMq, bus_admin_elsewhere};
+pub use rocketmq_clients::{BusClient, BusConsumer, BusLogin, check_recipes, send_by_java, send_by_python};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 

@@ -38,7 +38,7 @@ const FULL_ENOUGH: usize = 256;
 /// How long a bridge lets smaller batches grow under load: much less than an output takes anyway.
 const GATHER: Duration = Duration::from_millis(2);
 /// How long an idle bridge waits before it looks again by itself.
-const IDLE: Duration = Duration::from_millis(UNCONFIRMED_MS_MAX);
+pub(super) const IDLE: Duration = Duration::from_millis(UNCONFIRMED_MS_MAX);
 
 /// What lives on a bridge's thread.
 pub(super) struct Carrier {
@@ -81,14 +81,20 @@ impl Carrier {
                     self.replay(&replay, done, &stopping).await;
                 }
                 if moved < FULL_ENOUGH {
-                    tokio::time::sleep(GATHER).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHER) => {}
+                        () = self.output.drive() => {}
+                    }
                 }
                 continue;
             }
             self.pulse.beat();
+            let pause = self.output.pause(Lane::Telemetry);
+            let idle = if pause.is_zero() { IDLE } else { pause.clamp(GATHER, IDLE) };
             tokio::select! {
                 () = committed.notified() => {}
-                () = tokio::time::sleep(IDLE) => {}
+                () = tokio::time::sleep(idle) => {}
+                () = self.output.drive() => {}
                 request = replays.recv() => if let Some((replay, done)) = request {
                     self.replay(&replay, done, &stopping).await;
                 },
@@ -137,6 +143,9 @@ impl Carrier {
 
     async fn try_carry(&mut self) -> Result<usize, OutputError> {
         for lane in Lane::ALL {
+            if !self.output.pause(lane).is_zero() {
+                continue;
+            }
             let from = self.reader(lane).offset();
             let batch = self.reader(lane).next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
             if batch.is_empty() {
@@ -144,7 +153,7 @@ impl Carrier {
             }
             let routes = self.routes.load_full();
             let records = records(&batch);
-            let items = Items { routes: &routes, records: &records };
+            let items = Items { lane, routes: &routes, records: &records };
             let count = records.len();
             let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len()).sum();
             if let Err(error) = self.output.deliver(items, batch.lost()).await {
@@ -177,6 +186,9 @@ impl Carrier {
     }
 
     async fn confirm_when_due(&mut self) -> Result<(), OutputError> {
+        if self.output.is_troubled() {
+            self.confirm_output().await?;
+        }
         let waited_ms = self.clock.now_ms().saturating_sub(self.unconfirmed.since_ms);
         if self.unconfirmed.bytes >= UNCONFIRMED_BYTES_MAX || waited_ms >= UNCONFIRMED_MS_MAX {
             self.confirm().await?;
@@ -200,9 +212,14 @@ impl Carrier {
     }
 
     /// Has the output confirm. When it cannot, whatever came after the last confirmation may be gone, although a later
-    /// try may succeed: all of it is delivered again.
+    /// try may succeed: all of it is delivered again, unless the output says that it holds it.
     pub(super) async fn confirm_output(&mut self) -> Result<(), OutputError> {
-        let Err(error) = self.output.confirm().await else { return Ok(()) };
+        let confirmed = self.output.confirm().await;
+        self.counters.dead_letters.store(self.output.dead_letters(), Ordering::Relaxed);
+        let Err(error) = confirmed else { return Ok(()) };
+        if matches!(error, OutputError::Holding(_)) {
+            return Err(error);
+        }
         self.unconfirmed = Unconfirmed::default();
         self.readers = Lane::ALL.map(|lane| self.spool.reader(lane, self.cursor.get(lane)));
         self.output.begin_anew().await?;

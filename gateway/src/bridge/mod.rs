@@ -44,6 +44,8 @@ pub struct Counters {
     pub failed: AtomicU64,
     /// Records lost to damage of the spool, as its readers report them.
     pub lost: AtomicU64,
+    /// Messages that the destination has refused for good.
+    pub dead_letters: AtomicU64,
     /// Why the last try failed; empty when deliveries go well.
     pub trouble: Mutex<String>,
 }

@@ -1,7 +1,8 @@
 use tokio::sync::{oneshot, watch};
 
 use super::carrier::{
-    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping, records,
+    BATCH_BYTES_MAX, Carrier, DELIVERY_MS_MAX, IDLE, RECORD_BYTES, UNCONFIRMED_BYTES_MAX, is_stopping,
+    records,
 };
 use crate::{
     output::{Items, OutputError},
@@ -65,6 +66,12 @@ impl Carrier {
                 return Err(OutputError::Stopping);
             }
             self.pulse.beat_within(DELIVERY_MS_MAX);
+            let pause = self.output.pause(lane);
+            if !pause.is_zero() {
+                // A stop must not wait for long.
+                tokio::time::sleep(pause.min(IDLE)).await;
+                continue;
+            }
             let batch = reader.next_batch(BATCH_BYTES_MAX).map_err(OutputError::Spool)?;
             if batch.is_empty() {
                 break;
@@ -72,7 +79,7 @@ impl Carrier {
             let routes = self.routes.load_full();
             let mut records = records(&batch);
             records.retain(|(record, _)| record.position.offset < to);
-            self.output.deliver(Items { routes: &routes, records: &records }, batch.lost()).await?;
+            self.output.deliver(Items { lane, routes: &routes, records: &records }, batch.lost()).await?;
             delivered = delivered.saturating_add(records.len().try_into().unwrap_or(u64::MAX));
             let bytes = records.iter().map(|(record, _)| RECORD_BYTES + record.payload.len());
             unconfirmed_bytes = unconfirmed_bytes.saturating_add(bytes.sum());

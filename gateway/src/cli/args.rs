@@ -42,6 +42,9 @@ pub enum Command {
     /// List boards on serial ports that have no name yet, or give one its name
     #[command(long_about = help::ADOPT, after_help = help::ADOPT_AFTER)]
     Adopt(AdoptArgs),
+    /// Ask a board on a serial port how it is, or have it do something
+    #[command(long_about = help::BOARD, after_help = help::BOARD_AFTER)]
+    Board(BoardArgs),
     /// Show readings as they come in
     #[command(long_about = help::TAIL, after_help = help::TAIL_AFTER)]
     Tail(TailArgs),
@@ -54,6 +57,9 @@ pub enum Command {
     /// Send stored readings to an output again
     #[command(long_about = help::REPLAY, after_help = help::REPLAY_AFTER)]
     Replay(ReplayArgs),
+    /// Look at what an output needs at its destination
+    #[command(long_about = help::OUTPUT, after_help = help::OUTPUT_AFTER)]
+    Output(OutputArgs),
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),
@@ -81,6 +87,29 @@ pub struct ConfigArgs {
     /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
     #[arg(short, long = "config", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `tidegate board`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BoardArgs {
+    /// The board, by its name
+    #[arg(value_name = "DEVICE")]
+    pub device: DeviceId,
+    /// Have its LED say which one it is
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", conflicts_with_all = ["period_ms", "reboot"])]
+    pub identify: Option<u16>,
+    /// Milliseconds between two readings, until it starts again
+    #[arg(long = "period", value_name = "MS", conflicts_with = "reboot")]
+    pub period_ms: Option<u32>,
+    /// Have it start again
+    #[arg(long)]
+    pub reboot: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// `tidegate adopt`
@@ -234,6 +263,35 @@ pub struct ReplayArgs {
     pub output: String,
 }
 
+/// `tidegate output`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct OutputArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: OutputCommand,
+}
+
+/// What `tidegate output` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum OutputCommand {
+    /// Connect to RocketMQ and print what is missing, as lines to run
+    Check(OutputCheckArgs),
+}
+
+/// `tidegate output check`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct OutputCheckArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// This output only
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
+    /// Send one test message, tag `check`, to the device topic
+    #[arg(long)]
+    pub send: bool,
+}
+
 /// `tidegate spool`
 #[derive(Clone, Debug, ClapArgs)]
 pub struct SpoolArgs {
@@ -317,6 +375,9 @@ pub struct DemoArgs {
     /// Folder for the data, kept afterwards; without it a fresh one, deleted at the end
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Deliver to RocketMQ too: its name server
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rocketmq: Option<String>,
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -6,6 +6,7 @@
 mod adopt;
 mod args;
 mod beside;
+mod board;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod device;
 mod error;
 mod help;
 pub mod man;
+mod output;
 pub mod print;
 pub mod quickstart;
 mod run;
@@ -24,10 +26,10 @@ pub mod when;
 
 pub use self::{
     args::{
-        AdoptArgs, Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
-        DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, ManArgs,
-        QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs, SpoolCommand, SpoolDirArgs,
-        SpoolForgetArgs, StatusArgs, TailArgs,
+        AdoptArgs, Args, Begin, BoardArgs, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage,
+        ConfigPageArgs, DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs,
+        ManArgs, OutputArgs, OutputCheckArgs, OutputCommand, QuickstartArgs, ReplayArgs, RunArgs, SizeArgs,
+        SpoolArgs, SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -45,10 +47,12 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Check(args) => check::run(args),
         Command::Device(args) => beside::device(args),
         Command::Adopt(args) => adopt::run(args),
+        Command::Board(args) => board::run(args),
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
+        Command::Output(args) => output::run(args, wall_ms),
         Command::Spool(args) => spool::run(args),
         Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]

@@ -242,7 +242,17 @@ fn outputs(config: &Config, findings: &mut Vec<Finding>) {
                 "give each output its own name",
             ));
         }
-        let OutputConfig::File(file) = output;
+        let file = match output {
+            OutputConfig::File(file) => file,
+            OutputConfig::Mqtt(mqtt) => {
+                mqtt.check(i, findings);
+                continue;
+            }
+            OutputConfig::RocketMq(bus) => {
+                bus.check(i, findings);
+                continue;
+            }
+        };
         if let Some(other) = dirs.insert(Path::new(".").join(&file.dir).components().collect(), name) {
             let wrong = format!("output \"{other}\" writes to this folder");
             findings.push(Finding::new(

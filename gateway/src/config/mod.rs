@@ -16,7 +16,9 @@ mod find;
 pub mod fuzz;
 mod listen;
 mod output;
+mod output_mqtt;
 mod reference;
+mod rocketmq;
 mod secrets;
 mod wording;
 
@@ -42,6 +44,11 @@ pub use self::{
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
     listen::{COAP_PORT, CoapConfig, HTTP_PORT, HttpConfig, HttpLimits, MQTT_PORT, MqttConfig},
     output::{FileConfig, OutputConfig},
+    output_mqtt::{IN_FLIGHT_MAX, MqttOutputConfig, PREFIX_LEN_MAX},
+    rocketmq::{
+        MESSAGE_BYTES_MAX, MESSAGE_BYTES_MIN, MESSAGES_HELD_MAX, RocketMqConfig, Secret, TIMEOUT_MS_MAX,
+        TIMEOUT_MS_MIN,
+    },
 };
 use crate::{core, listener, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
 
@@ -132,6 +139,11 @@ impl Config {
         let text = read(path)?;
         let mut config = Self::parse(&text, overrides).map_err(|faults| ConfigError::faulty(path, faults))?;
         config.data = beside(path, &config.data);
+        for output in &mut config.outputs {
+            if let OutputConfig::RocketMq(bus) = output {
+                bus.start_at(path.parent().unwrap_or(Path::new("")));
+            }
+        }
         check::data_path(&config)
             .and_then(|()| secrets::check(&config.data))
             .map_err(|finding| ConfigError::faulty(path, vec![finding.locate_in(&text)]))?;

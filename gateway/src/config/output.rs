@@ -13,7 +13,9 @@ use super::{
     check::ROTATE_BYTES_MIN,
     document::{Document, Entry},
     error::Fault,
+    output_mqtt::MqttOutputConfig,
     reference::Types,
+    rocketmq::RocketMqConfig,
 };
 
 /// One `[[output]]`, by its `type`.
@@ -21,6 +23,10 @@ use super::{
 pub enum OutputConfig {
     /// `type = "file"`: JSON lines in a folder.
     File(FileConfig),
+    /// `type = "mqtt"`: another MQTT broker.
+    Mqtt(MqttOutputConfig),
+    /// `type = "rocketmq"`: a RocketMQ cluster.
+    RocketMq(Box<RocketMqConfig>),
 }
 
 /// JSON lines in a folder.
@@ -46,6 +52,8 @@ impl OutputConfig {
     pub fn name(&self) -> &str {
         match self {
             Self::File(file) => &file.name,
+            Self::Mqtt(mqtt) => &mqtt.name,
+            Self::RocketMq(bus) => &bus.name,
         }
     }
 }
@@ -63,7 +71,11 @@ impl Default for FileConfig {
 
 /// What may stand in an `[[output]]` besides `type`, by the word of `type`.
 pub(super) fn types() -> Vec<(&'static str, Types)> {
-    vec![("file", Types::of::<FileConfig>())]
+    vec![
+        ("file", Types::of::<FileConfig>()),
+        ("mqtt", Types::of::<MqttOutputConfig>()),
+        ("rocketmq", Types::of::<RocketMqConfig>()),
+    ]
 }
 
 /// The outputs of `document`; with no word of them, the file output as it is by default.
@@ -82,14 +94,16 @@ pub(super) fn read(document: &Document<'_>) -> Result<Vec<OutputConfig>, Vec<Fau
 }
 
 fn read_one(entry: Entry<'_, '_>) -> Result<OutputConfig, Vec<Fault>> {
-    const KNOWN: &str = "\"file\"";
+    const KNOWN: &str = "\"file\" or \"mqtt\" or \"rocketmq\"";
     match entry.kind(KNOWN).map_err(|fault| vec![fault])? {
         "file" => entry.read().map(OutputConfig::File),
+        "mqtt" => entry.read().map(OutputConfig::Mqtt),
+        "rocketmq" => entry.read().map(Box::new).map(OutputConfig::RocketMq),
         _ => Err(vec![entry.unknown_kind(KNOWN)]),
     }
 }
 
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Bytes;
     impl Visitor<'_> for Bytes {
         type Value = u64;

@@ -229,6 +229,7 @@ fn kind(said: &Map<String, Value>, inner: &Map<String, Value>, has_words: bool) 
         Some("ip") => return "IP address",
         Some("size") => return "size",
         Some("span") => return "span",
+        Some("labels") => return "names with texts",
         _ if has_words => return "word",
         _ => {}
     }
@@ -240,9 +241,14 @@ fn kind(said: &Map<String, Value>, inner: &Map<String, Value>, has_words: bool) 
         Some("integer") => "whole number",
         Some("number") => "number",
         Some("boolean") => "`true`, `false`",
+        Some("array") if of_texts(inner) => "list of texts",
         Some("array") => "list of numbers",
         _ => "text",
     }
+}
+
+fn of_texts(list: &Map<String, Value>) -> bool {
+    list.get("items").and_then(|item| item.get("type")).is_some_and(|of| *of == "string")
 }
 
 /// `value` as it is written in TOML. What is a value here is one there, but for the sizes.

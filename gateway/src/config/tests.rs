@@ -135,8 +135,14 @@ fn a_fault_in_an_output_is_placed_and_told_what_to_write() {
     let cases = [
         ("output = 5\n", "1:10: `output` is not a list of sections; write `[[output]]` above each"),
         ("[output]\ntype = \"file\"\n", "1:1: `output` is not a list of sections"),
-        ("[[output]]\nname = \"a\"\n", "1:1: this section has no `type`; add `type = \"file\"`"),
-        ("[[output]]\ntype = \"kafka\"\n", "2:8: `kafka` is no type known here; write \"file\""),
+        (
+            "[[output]]\nname = \"a\"\n",
+            "1:1: this section has no `type`; add `type = \"file\" or \"mqtt\" or \"rocketmq\"`",
+        ),
+        (
+            "[[output]]\ntype = \"kafka\"\n",
+            "2:8: `kafka` is no type known here; write \"file\" or \"mqtt\" or \"rocketmq\"",
+        ),
         ("[[output]]\ntype = \"file\"\nnmae = \"a\"\n", "3:1: unknown key `nmae`; write `name`"),
         (
             "[[output]]\ntype = \"file\"\nrotate_bytes = \"much\"\n",

@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod ask;
+mod board;
 mod client;
 mod server;
 mod status;
@@ -56,6 +57,67 @@ pub enum Request {
     Log(LogRequest),
     /// Look at boards without a name, or give one its name.
     Adopt(Option<AdoptRequest>),
+    /// Have a board on a serial port do something.
+    Board(BoardRequest),
+}
+
+/// Which board is to do what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoardRequest {
+    /// Its name.
+    pub device: String,
+    /// What it is to do.
+    pub order: BoardOrder,
+}
+
+/// What a board can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoardOrder {
+    /// Say how it is.
+    Report,
+    /// Show which one it is.
+    Identify {
+        /// For how long.
+        seconds: u16,
+    },
+    /// Take a reading this often.
+    SetPeriod {
+        /// Milliseconds.
+        period_ms: u32,
+    },
+    /// Start again.
+    Reboot,
+}
+
+/// What a board has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardAnswer {
+    /// It does it.
+    pub is_done: bool,
+    /// To [`BoardOrder::Report`].
+    pub report: Option<BoardReport>,
+}
+
+/// How a board is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardReport {
+    /// How often it has started.
+    pub boot: u32,
+    /// Milliseconds since its start.
+    pub uptime_ms: u64,
+    /// Milliseconds between two readings.
+    pub period_ms: u32,
+    /// Readings that wait for their acknowledgement.
+    pub stored: u32,
+    /// Readings given up for want of room.
+    pub dropped: u64,
+    /// Readings that this gateway will never take.
+    pub refused: u64,
+    /// Frames that came in broken.
+    pub noise: u32,
+    /// Links since its start.
+    pub links: u32,
 }
 
 /// Which board is to be taken in.
@@ -129,6 +191,8 @@ pub enum Answer {
     Log(Filtering),
     /// To [`Request::Adopt`]: boards that ask for a name.
     Boards(Vec<Announced>),
+    /// To [`Request::Board`].
+    Board(BoardAnswer),
     /// To [`Request::Adopt`] with a board: it gets its name when it asks again.
     Adopted,
     /// What was asked cannot be done, and why.

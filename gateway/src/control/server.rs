@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     AdoptRequest, Answer, LOG_FOR_MS_MAX, LogRequest, ReplayRequest, Request,
     ask::{Asked, Turns},
-    status, tail,
+    board, status, tail,
 };
 use crate::{
     auth,
@@ -175,6 +175,7 @@ async fn answer(request: Request, services: &Services) -> Answer {
             Err(error) => Answer::Error(error.to_string()),
         },
         Request::Log(request) => log(request, &services.reloader),
+        Request::Board(request) => board::order(&request, services).await,
         Request::Adopt(None) => Answer::Boards(services.shared.adoptions.announced()),
         Request::Adopt(Some(request)) => adopt(request, services).await,
         Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),

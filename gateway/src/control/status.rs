@@ -1,15 +1,12 @@
-use std::{
-    fmt,
-    sync::{PoisonError, atomic::Ordering},
-    time::Duration,
+use std::sync::{
+    PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
-use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use super::Services;
 use crate::{
-    cli::when::timestamp,
     clock::wall_ms,
     core,
     logging::{Filtering, Log},
@@ -17,10 +14,10 @@ use crate::{
     spool::{self, CursorStatus, Lane, ReadError},
 };
 
-mod coap;
 mod serial;
+mod show;
 
-pub use self::{coap::CoapStatus, serial::SerialStatus};
+pub use self::serial::SerialStatus;
 
 /// Devices without a promise that are named; the rest is counted.
 const QOS0_NAMED_MAX: usize = 20;
@@ -66,6 +63,35 @@ pub struct Status {
     pub core: core::Status,
     /// What is out of range.
     pub alarms: alarm::Status,
+}
+
+/// The CoAP listener since the start, all its sockets together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CoapStatus {
+    /// Devices heard of in the last minutes, by address.
+    pub peers: u64,
+    /// Requests, repetitions included.
+    pub requests: u64,
+    /// Repetitions, stored once.
+    pub duplicates: u64,
+    /// Requests remembered so that a repetition is stored once.
+    pub remembered: u64,
+    /// Requests that are not answered yet.
+    pub pending: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Datagrams that are no CoAP, or not allowed in it.
+    pub malformed: u64,
+    /// Pings.
+    pub pings: u64,
+    /// Requests acknowledged before their answer was known, because the disk or a password took long.
+    pub separate: u64,
+    /// Answers sent once more.
+    pub retransmitted: u64,
+    /// Answers that nobody acknowledged.
+    pub given_up: u64,
+    /// Answers dropped because the kernel took none for too long.
+    pub dropped: u64,
 }
 
 /// The durable log.
@@ -152,6 +178,9 @@ pub struct OutputStatus {
     /// Failed tries since the start.
     #[serde(default)]
     pub failed: u64,
+    /// Messages that the destination has refused for good since the start; they are in its dead-letter file.
+    #[serde(default)]
+    pub dead_letters: u64,
     /// Why the last try failed; empty when deliveries go well.
     pub trouble: String,
 }
@@ -205,6 +234,7 @@ pub fn observe(services: &Services) -> Result<Status, ReadError> {
                 oldest_unsent_ms: cursor.and_then(oldest_unsent).map(|at_ms| now_ms.saturating_sub(at_ms)),
                 delivered: counters.delivered.load(Ordering::Relaxed),
                 failed: counters.failed.load(Ordering::Relaxed),
+                dead_letters: counters.dead_letters.load(Ordering::Relaxed),
                 trouble: counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             }
         })
@@ -221,7 +251,7 @@ pub fn observe(services: &Services) -> Result<Status, ReadError> {
         outputs,
         forgotten,
         connections: connections(services),
-        coap: coap::observe(services),
+        coap: coap(services),
         serial: serial::observe(services),
         core: services.core.status(),
         alarms: services.alarms.status(),
@@ -239,6 +269,7 @@ fn forgotten(services: &Services, spool: &spool::Status) -> Vec<OutputStatus> {
             oldest_unsent_ms: oldest_unsent(cursor).map(|at_ms| wall_ms().saturating_sub(at_ms)),
             delivered: 0,
             failed: 0,
+            dead_letters: 0,
             trouble: "not configured any more".to_owned(),
         })
         .collect()
@@ -310,132 +341,22 @@ fn connections(services: &Services) -> ConnectionStatus {
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "lost {}, {}", self.lost, Unsent(self.oldest_unsent_ms))?;
-        if let Some(failure) = &self.failure {
-            writeln!(f, "FAILED      {failure}")?;
-        }
-        if let Some(failure) = &self.last_failure {
-            writeln!(f, "last ended  {}", failure.trim_end())?;
-        }
-        for part in &self.still {
-            writeln!(f, "STANDS STILL {part}")?;
-        }
-        let spool = &self.spool;
-        let full = if spool.full { ", FULL: new readings are refused" } else { "" };
-        let (used, max) = (ByteSize(spool.disk_bytes), ByteSize(spool.disk_bytes_max));
-        writeln!(f, "spool       {used} of {max}{full}")?;
-        write!(f, "{}", spool.writes)?;
-        for lane in &spool.lanes {
-            let LaneStatus { lane, records, oldest, end, .. } = lane;
-            writeln!(f, "  {lane:<10}{records} records, offsets {oldest} to {end}")?;
-        }
-        if spool.dropped + spool.damaged + spool.rejects > 0 {
-            let SpoolStatus { dropped, damaged, rejects, .. } = spool;
-            writeln!(f, "  dropped {dropped}, damaged {damaged}, rejects kept {rejects}")?;
-        }
-        for output in &self.outputs {
-            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, .. } = output;
-            writeln!(
-                f,
-                "output      {name}: {delivered} delivered, {unsent} unsent, {}",
-                Unsent(*oldest_unsent_ms)
-            )?;
-            if !trouble.is_empty() {
-                writeln!(f, "  trouble   {trouble}")?;
-            }
-        }
-        for OutputStatus { name, unsent, .. } in &self.forgotten {
-            writeln!(
-                f,
-                "NOT CONFIGURED {name}: holds back {unsent} records; configure it, or: tidegate spool forget {name}"
-            )?;
-        }
-        let ConnectionStatus { open, turned_away, logins_refused, malformed, timed_out, slow, .. } =
-            &self.connections;
-        writeln!(
-            f,
-            "connections {open} open; ended: {malformed} malformed, {timed_out} timed out, {slow} slow, \
-             {turned_away} turned away; {logins_refused} logins refused"
-        )?;
-        if let Some(coap) = &self.coap {
-            write!(f, "{coap}")?;
-        }
-        if let Some(serial) = &self.serial {
-            write!(f, "{serial}")?;
-        }
-        let ConnectionStatus { accepted, denied, rejected, shed, .. } = &self.connections;
-        writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
-        write_core(f, &self.core)?;
-        write_alarms(f, &self.alarms)?;
-        if let Some(Filtering { filter, until_ms: Some(until_ms), .. }) = &self.log {
-            writeln!(f, "log         {filter} until {}", timestamp(*until_ms))?;
-        }
-        if !self.connections.qos0_only.is_empty() {
-            let names = self.connections.qos0_only.join(", ");
-            let more = if self.connections.qos0_more { " and more" } else { "" };
-            writeln!(f, "no promise  {names}{more} (QoS 0 only)")?;
-        }
-        Ok(())
-    }
-}
-
-fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
-    let core::Status { alive, followers, rebuilt, reread } = core;
-    let state = match (alive, followers) {
-        (true, _) => "alive",
-        (false, 0) => "asleep, nobody follows",
-        (false, _) => "DOWN, services read the spool",
-    };
-    writeln!(
-        f,
-        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again"
-    )
-}
-
-fn write_alarms(f: &mut fmt::Formatter<'_>, alarms: &alarm::Status) -> fmt::Result {
-    let alarm::Status { raised, named, told_raised, told_cleared, passed_over } = alarms;
-    write!(f, "alarms      {raised} raised; since the start {told_raised} raised, {told_cleared} cleared")?;
-    if *passed_over > 0 {
-        write!(f, ", {passed_over} readings without room for an alarm")?;
-    }
-    writeln!(f)?;
-    for (device, alarm) in named {
-        writeln!(f, "  {device} {alarm}")?;
-    }
-    let more = raised.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
-    if more > 0 {
-        writeln!(f, "  and {more} more")?;
-    }
-    Ok(())
-}
-
-impl fmt::Display for WritesStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  written   {} since the start", ByteSize(self.bytes))?;
-        if let Some(bytes) = self.bytes_per_day {
-            write!(f, ", {} a day at the rate of the last hour", ByteSize(bytes))?;
-        }
-        if let Some(us) = self.within_us(99) {
-            write!(f, "; {} commits, 99 % within {:?}", self.commits, Duration::from_micros(us))?;
-        }
-        writeln!(f)
-    }
-}
-
-/// `oldest unsent 2 s`, or that there is none.
-struct Unsent(Option<u64>);
-
-impl fmt::Display for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("oldest unsent 0 s"),
-            Some(ms) if ms < 120_000 => write!(f, "oldest unsent {} s", ms / 1000),
-            Some(ms) => {
-                let age = Duration::from_secs(ms / 1000);
-                write!(f, "oldest unsent {}", humantime::format_duration(age))
-            }
-        }
-    }
+fn coap(services: &Services) -> Option<CoapStatus> {
+    services.shared.coap.as_ref()?;
+    let counters = &services.shared.coap_counters;
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Some(CoapStatus {
+        peers: get(&counters.peers),
+        requests: get(&counters.requests),
+        duplicates: get(&counters.duplicates),
+        remembered: get(&counters.remembered),
+        pending: get(&counters.pending),
+        refused: get(&counters.refused),
+        malformed: get(&counters.malformed),
+        pings: get(&counters.pings),
+        separate: get(&counters.separate),
+        retransmitted: get(&counters.retransmitted),
+        given_up: get(&counters.given_up),
+        dropped: get(&counters.dropped),
+    })
 }

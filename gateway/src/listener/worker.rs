@@ -69,6 +69,8 @@ pub struct Shared {
     pub serial: serial::Counters,
     /// Boards that ask for a name.
     pub adoptions: serial::Adoptions,
+    /// What boards are to do.
+    pub orders: serial::Orders,
     /// Which threads are alive.
     pub health: Arc<Health>,
     /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
@@ -93,6 +95,7 @@ impl Shared {
             coap_counters: coap::Counters::default(),
             serial: serial::Counters::default(),
             adoptions: serial::Adoptions::default(),
+            orders: serial::Orders::default(),
             changed: (0..workers).map(|_| Arc::default()).collect(),
         }
     }

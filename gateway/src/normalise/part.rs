@@ -31,7 +31,12 @@ pub struct Part<'m> {
 impl<'a> Message<'a> {
     /// What an output sends for this message, in order: one part, or one a measurement where the route says `split`.
     pub fn parts(&self) -> impl Iterator<Item = Part<'a>> + '_ {
-        let split = self.applied.is_some_and(|route| route.split);
+        self.parts_split(false)
+    }
+
+    /// As [`Message::parts`]; with `split`, one part a measurement also where the route does not say so.
+    pub fn parts_split(&self, split: bool) -> impl Iterator<Item = Part<'a>> + '_ {
+        let split = split || self.applied.is_some_and(|route| route.split);
         let readings: &[Reading] = if split { self.readings() } else { &[] };
         let whole = readings.is_empty().then(|| self.whole());
         let each = readings.iter().enumerate().flat_map(move |(r, reading)| {
@@ -133,7 +138,7 @@ impl<'h> Holds<'h> {
     pub(super) fn of(content: &'h Content) -> Self {
         match content {
             Content::Raw => Self::Nothing,
-            Content::Readings(readings) => match readings.as_slice() {
+            Content::Readings(readings) => match &**readings {
                 [Reading { measurements, .. }] if measurements.len() == 1 => {
                     measurements.first().map_or(Self::Nothing, Self::One)
                 }

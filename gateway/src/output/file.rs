@@ -170,7 +170,7 @@ mod tests {
     use crate::{normalise::Routes, spool::LostCause};
 
     fn none(routes: &Routes) -> Items<'_> {
-        Items { routes, records: &[] }
+        Items { lane: crate::spool::Lane::Telemetry, routes, records: &[] }
     }
 
     fn config() -> FileConfig {

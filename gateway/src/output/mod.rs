@@ -1,9 +1,9 @@
 //! The destinations: what a bridge hands records to.
 
-use std::io;
+use std::{io, time::Duration};
 
 use thiserror::Error;
-use tidegate_protocol::DeviceId;
+use tidegate_protocol::{DeviceId, Lane};
 
 use crate::{
     normalise::{Input, Message, Routes},
@@ -11,6 +11,8 @@ use crate::{
 };
 
 pub mod file;
+pub mod mqtt;
+pub mod rocketmq;
 
 mod json;
 mod line;
@@ -21,6 +23,8 @@ mod line;
 /// processor's cache until they are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Items<'a> {
+    /// The lane they are of.
+    pub lane: Lane,
     /// What the payloads mean.
     pub routes: &'a Routes,
     /// The records, each with whose it is.
@@ -81,6 +85,10 @@ pub enum OutputError {
     /// The spool cannot be read.
     #[error("the spool cannot be read: {0}")]
     Spool(#[source] ReadError),
+    /// The destination does not take what it has been given; the output keeps that, in order, and tries again at the
+    /// next call. Nothing has to be delivered again.
+    #[error("{0}")]
+    Holding(String),
     /// The gateway stops.
     #[error("the gateway is stopping")]
     Stopping,
@@ -94,6 +102,10 @@ pub enum OutputError {
 pub enum Output {
     /// JSON lines on this machine.
     File(file::FileOutput),
+    /// Another MQTT broker.
+    Mqtt(Box<mqtt::MqttOutput>),
+    /// A RocketMQ cluster.
+    RocketMq(Box<rocketmq::RocketMqOutput>),
 }
 
 impl Output {
@@ -105,6 +117,8 @@ impl Output {
     pub async fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.deliver(items, lost)?),
+            Self::Mqtt(mqtt) => mqtt.deliver(items, lost).await,
+            Self::RocketMq(bus) => bus.deliver(items, lost).await,
         }
     }
 
@@ -116,6 +130,8 @@ impl Output {
     pub async fn confirm(&mut self) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.confirm()?),
+            Self::Mqtt(mqtt) => mqtt.confirm().await,
+            Self::RocketMq(bus) => bus.confirm().await,
         }
     }
 
@@ -126,6 +142,50 @@ impl Output {
     pub async fn begin_anew(&mut self) -> Result<(), OutputError> {
         match self {
             Self::File(file) => Ok(file.begin_anew()?),
+            Self::Mqtt(mqtt) => {
+                mqtt.begin_anew();
+                Ok(())
+            }
+            Self::RocketMq(bus) => {
+                bus.begin_anew();
+                Ok(())
+            }
+        }
+    }
+
+    /// Sees to what was delivered and is not confirmed yet, for as long as nobody delivers or confirms. Returns when
+    /// something does not go well, else never; it may be dropped at any time.
+    pub async fn drive(&mut self) {
+        match self {
+            Self::File(_) | Self::Mqtt(_) => std::future::pending().await,
+            Self::RocketMq(bus) => bus.drive().await,
+        }
+    }
+
+    /// Whether something did not go well and waits for the next try.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        match self {
+            Self::File(_) | Self::Mqtt(_) => false,
+            Self::RocketMq(bus) => bus.is_troubled(),
+        }
+    }
+
+    /// How long `lane` has to wait before the next batch, because the owner limits the rate.
+    #[must_use]
+    pub fn pause(&self, lane: Lane) -> Duration {
+        match self {
+            Self::File(_) | Self::Mqtt(_) => Duration::ZERO,
+            Self::RocketMq(bus) => bus.pause(lane),
+        }
+    }
+
+    /// Messages that the destination has refused for good since the start, and that lie elsewhere.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        match self {
+            Self::File(_) | Self::Mqtt(_) => 0,
+            Self::RocketMq(bus) => bus.dead_letters(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::{
-    super::{FileConfig, Overrides},
+    super::{FileConfig, MqttOutputConfig, OutputConfig, Overrides, RocketMqConfig},
     *,
 };
 
@@ -50,6 +50,12 @@ fn known(section: &Section, text: &str) -> String {
     assert!(faults.iter().any(|fault| fault.wrong == "unknown key `no such key`"), "{text}: {faults:?}");
     let message = match section.name.split_once(" type = ") {
         Some((_, "\"file\"")) => toml::from_str::<FileConfig>("\"no such key\" = 1").unwrap_err().to_string(),
+        Some((_, "\"mqtt\"")) => {
+            toml::from_str::<MqttOutputConfig>("\"no such key\" = 1").unwrap_err().to_string()
+        }
+        Some((_, "\"rocketmq\"")) => {
+            toml::from_str::<RocketMqConfig>("\"no such key\" = 1").unwrap_err().to_string()
+        }
         Some((_, kind)) => panic!("read {kind} here"),
         None => toml::from_str::<Config>(text).unwrap_err().to_string(),
     };
@@ -105,7 +111,10 @@ fn every_default_is_what_leaving_the_key_out_means() {
         let rows = section.rows.iter().filter_map(|row| Some((&row.key, row.default.as_ref()?)));
         rows.for_each(|(key, default)| text += &format!("{key} = {default}\n"));
     }
-    assert_eq!(Config::parse(&text, Overrides::default()), Ok(Config::default()), "{text}");
+    let mut expected = Config::default();
+    expected.outputs.push(OutputConfig::Mqtt(MqttOutputConfig::default()));
+    expected.outputs.push(OutputConfig::RocketMq(Box::default()));
+    assert_eq!(Config::parse(&text, Overrides::default()), Ok(expected), "{text}");
     assert!(text.matches('=').count() > 40, "{text}");
 }
 

@@ -67,12 +67,12 @@ impl Serial {
                     self.store_gap(port, gone);
                     has_stored = true;
                 }
-                Uplink::Answer(_, answer) => tracing::info!(port = %port.name, ?answer, "a board answers"),
+                Uplink::Answer(link, answer) => self.hear_answer(link, answer),
             }
         }
         if has_stored {
             let spool = self.shared.pipeline.spool();
-            spool.write_out();
+            spool.release();
             // What was there already, or can never be taken, makes no commit that would tell.
             port.port.borrow_mut().handle_durable(&spool.watermark().durable());
         }
@@ -209,6 +209,7 @@ impl Serial {
             return Ok(position);
         }
         let position = store()?;
+        self.has_news.set(true);
         marks.note(&login.device, place, Some(position));
         Ok(Some(position))
     }

@@ -46,7 +46,7 @@ impl Serial {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
             counters.lines_dropped.fetch_add(lines.dropped - dropped, Ordering::Relaxed);
-            self.shared.pipeline.spool().write_out();
+            self.shared.pipeline.spool().release();
         }
     }
 

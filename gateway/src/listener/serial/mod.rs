@@ -13,6 +13,7 @@ mod conversation;
 mod counters;
 mod lines;
 mod open;
+mod orders;
 mod ports;
 
 use std::{
@@ -35,8 +36,9 @@ pub use self::{
     adoption::{AdoptError, Adoptions, Announced},
     config::{Config, Mode, PortConfig},
     counters::{Counters, PortState},
+    orders::{OrderError, Orders},
 };
-use self::{catch_up::Checkpoint, open::OpenPort, ports::Resting};
+use self::{catch_up::Checkpoint, open::OpenPort, orders::Given, ports::Resting};
 use super::worker::Shared;
 use crate::session::serial::Marks;
 
@@ -61,6 +63,11 @@ struct Serial {
     open: RefCell<HashMap<PathBuf, Rc<OpenPort>>>,
     resting: RefCell<Resting>,
     is_stopping: Cell<bool>,
+    /// Devices have come further since the checkpoint.
+    has_news: Cell<bool>,
+    /// Orders that are out, and the number of the next.
+    given: RefCell<Vec<Given>>,
+    next_order: Cell<u32>,
 }
 
 impl Listener {
@@ -85,6 +92,9 @@ impl Listener {
                     open: RefCell::default(),
                     resting: RefCell::default(),
                     is_stopping: Cell::new(false),
+                    has_news: Cell::new(true),
+                    given: RefCell::default(),
+                    next_order: Cell::new(1),
                 };
                 Rc::new(serial).run(stopped).await
             })
@@ -115,6 +125,7 @@ impl Serial {
         duties.spawn_local(Rc::clone(&self).follow_commits());
         duties.spawn_local(Rc::clone(&self).follow_changes());
         duties.spawn_local(Rc::clone(&self).follow_deadlines());
+        duties.spawn_local(Rc::clone(&self).follow_orders());
         for config in &self.config.ports {
             duties.spawn_local(Rc::clone(&self).follow_port(config.clone()));
         }
@@ -178,19 +189,28 @@ impl Serial {
                 port.tick(&self.shared, (now_ms, wall_ms));
             }
             if self.checkpoint.is_due(now_ms) {
+                pulse.await_disk();
                 self.keep_marks();
+                pulse.beat();
             }
         }
     }
 
     /// Writes down how far the devices have come, if all of that is on disk.
     fn keep_marks(&self) {
+        if !self.has_news.get() {
+            return;
+        }
         let durable = self.shared.pipeline.spool().watermark().durable();
         let mut marks = self.marks.borrow_mut();
-        if marks.settle(&durable)
-            && let Err(error) = self.checkpoint.keep(&marks, &durable, self.shared.clock.now_ms())
-        {
-            tracing::warn!(%error, "cannot write down how far serial devices have come; a start takes longer");
+        if !marks.settle(&durable) {
+            return;
+        }
+        match self.checkpoint.keep(&marks, &durable, self.shared.clock.now_ms()) {
+            Ok(()) => self.has_news.set(false),
+            Err(error) => {
+                tracing::warn!(%error, "cannot write down how far serial devices have come; a start takes longer");
+            }
         }
     }
 

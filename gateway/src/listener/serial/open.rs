@@ -57,8 +57,11 @@ impl OpenPort {
     }
 
     pub(super) fn settle(&self, durable: &Durable) {
-        self.port.borrow_mut().handle_durable(durable);
-        self.has_said.notify_one();
+        let mut port = self.port.borrow_mut();
+        port.handle_durable(durable);
+        if port.has_unsent() {
+            self.has_said.notify_one();
+        }
     }
 
     /// Whether a device waits for an acknowledgement.
@@ -91,8 +94,10 @@ impl OpenPort {
         port.handle_timeout(now_ms, wall_ms);
         shared.serial.add(port.take_counts());
         self.parties.borrow_mut().retain(|link, _| port.holds(*link));
+        if port.has_unsent() {
+            self.has_said.notify_one();
+        }
         drop(port);
-        self.has_said.notify_one();
         self.show(&shared.serial);
     }
 

@@ -292,6 +292,12 @@ impl Port {
         out.append(&mut self.out);
     }
 
+    /// Whether there is something to send, or to ask for.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.out.is_empty() || !self.uplinks.is_empty()
+    }
+
     /// Readings that wait for the disk.
     #[must_use]
     pub fn pending(&self) -> usize {

@@ -1,0 +1,463 @@
+//! A RocketMQ cluster.
+//!
+//! A batch of records becomes messages, each stands in the line of its queue, and each line has one request on its way:
+//! so a device's messages arrive in order at full speed. What is not confirmed is held here, [`Lines`](lines) in memory
+//! and the records in the spool: the cursor moves over what the bus has confirmed, and after a kill the rest is sent
+//! again with the same ids.
+//!
+//! When one request fails, nothing more is sent until the bridge's next try: that asks the name servers anew, greets
+//! the broker, and only then sends again what is not confirmed. So a broker that stands still is not filled with
+//! repetitions. What the bus refuses for good goes to the dead letters, and the rest flows on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tidegate_protocol::Lane;
+use tidegate_rocketmq::{
+    Client, Encoded, NameServers, Producer, Route, RouteError, SendError, View,
+    producer::{Answer, To, Verdict},
+    wire::{code::answer, hash, route::Queue},
+};
+use tokio::task::JoinSet;
+
+use super::{Items, OutputError};
+use crate::{
+    clock::{Clock, Millis},
+    config::RocketMqConfig,
+    spool::Lost,
+};
+
+pub mod check;
+pub mod mapping;
+
+mod dead;
+mod lines;
+pub mod options;
+mod pace;
+
+use dead::DeadLetters;
+use lines::{BatchLimits, Held, Outcome, Settled, Target, Topic};
+use mapping::{BusMessage, Mapping};
+use pace::Pace;
+
+/// Messages of one request.
+pub const BATCH_MESSAGES_MAX: usize = 512;
+/// Bytes of one request: a broker that takes large messages still stores small requests sooner.
+pub const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// Topics that are remembered while nothing waits for them.
+pub const TOPICS_MAX: usize = 1_024;
+/// After so long the name servers are asked again where a topic's queues are.
+const ROUTE_MS_MAX: Millis = 30_000;
+
+/// Carries messages to a cluster.
+pub struct RocketMqOutput {
+    mapping: Mapping,
+    names: NameServers,
+    producer: Producer,
+    clock: Clock,
+    batch: bool,
+    limits: BatchLimits,
+    message_bytes_max: usize,
+    in_flight_max: usize,
+    topics: BTreeMap<Arc<str>, Way>,
+    /// Messages that the bus has not confirmed.
+    held: usize,
+    flights: JoinSet<Landed>,
+    /// Why nothing is sent until the next try.
+    trouble: Option<String>,
+    dead: DeadLetters,
+    pace: Pace,
+    messages: Vec<BusMessage>,
+}
+
+/// A topic, and what is known of the way to it.
+#[derive(Debug, Default)]
+struct Way {
+    topic: Topic,
+    /// When the name servers were asked, or are to be asked again.
+    route_due_ms: Millis,
+    is_asked: bool,
+}
+
+/// What comes back.
+enum Landed {
+    Sent { topic: Arc<str>, at: usize, answer: Answer },
+    Route { topic: Arc<str>, targets: Result<Vec<Target>, RouteError> },
+}
+
+impl RocketMqOutput {
+    /// An output for `config`. Nothing is connected yet; a cluster that is away at the start is waited for.
+    ///
+    /// # Errors
+    /// A file that `config` names cannot be used.
+    pub fn open(config: &RocketMqConfig, data: &Path, clock: Clock) -> io::Result<Self> {
+        let client = Client::new(options::options(config)?);
+        let mapping = Mapping::new(&config.mapping()).map_err(io::Error::other)?;
+        let message_bytes_max = usize::try_from(config.message_bytes_max).unwrap_or(usize::MAX);
+        Ok(Self {
+            mapping,
+            names: NameServers::new(client.clone(), &config.name_servers),
+            producer: Producer::new(client, &config.group),
+            clock,
+            batch: config.batch,
+            limits: BatchLimits {
+                messages_max: if config.batch { BATCH_MESSAGES_MAX } else { 1 },
+                bytes_max: BATCH_BYTES_MAX.min(message_bytes_max),
+            },
+            message_bytes_max,
+            in_flight_max: usize::try_from(config.in_flight_max).unwrap_or(usize::MAX),
+            topics: BTreeMap::new(),
+            held: 0,
+            flights: JoinSet::new(),
+            trouble: None,
+            dead: DeadLetters::new(data, &config.name),
+            pace: Pace::new(config.rate_max),
+            messages: Vec::new(),
+        })
+    }
+
+    /// Takes a batch, with what is missing in front of it. Waits while too much is held.
+    ///
+    /// # Errors
+    /// [`OutputError::Holding`] while the bus does not take what it has got already; nothing of `items` is taken then.
+    pub async fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> Result<(), OutputError> {
+        self.settle_trouble().await?;
+        while self.held >= self.in_flight_max {
+            self.step().await?;
+            self.fail_in_trouble()?;
+        }
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.clear();
+        if let Some(lost) = lost {
+            mapping::map_lost(&self.mapping, items.lane, lost, &mut messages);
+        }
+        for item in items.iter() {
+            mapping::map(&self.mapping, &item, &mut messages);
+        }
+        if items.lane == Lane::Telemetry {
+            self.pace.note(messages.len(), self.clock.now_ms());
+        }
+        let taken = messages.iter().try_for_each(|message| self.take(message));
+        self.messages = messages;
+        taken?;
+        self.pump();
+        Ok(())
+    }
+
+    /// Returns when the bus has confirmed all that was delivered.
+    ///
+    /// # Errors
+    /// [`OutputError::Holding`]: it has not, and is asked again at the next call.
+    pub async fn confirm(&mut self) -> Result<(), OutputError> {
+        self.settle_trouble().await?;
+        while self.held > 0 {
+            self.pump();
+            if self.flights.is_empty() {
+                // Not to be: then all of it is delivered again.
+                return Err(io::Error::other("messages are held and none is on its way").into());
+            }
+            self.step().await?;
+            self.fail_in_trouble()?;
+        }
+        self.dead.sync()?;
+        Ok(())
+    }
+
+    /// Forgets what was delivered and not confirmed: it comes again.
+    pub fn begin_anew(&mut self) {
+        self.flights.abort_all();
+        self.flights = JoinSet::new();
+        self.topics.clear();
+        self.held = 0;
+        self.trouble = None;
+    }
+
+    /// Sends on what waits, as answers come in. Returns when something does not go well.
+    pub async fn drive(&mut self) {
+        if self.trouble.is_none() {
+            while !self.flights.is_empty() {
+                if self.step().await.is_err() || self.trouble.is_some() {
+                    return;
+                }
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Whether something did not go well since the last success.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// How long `lane` has to wait, so that it is not faster than the owner allows.
+    #[must_use]
+    pub fn pause(&self, lane: Lane) -> Duration {
+        match lane {
+            Lane::Event => Duration::ZERO,
+            Lane::Telemetry => Duration::from_millis(self.pace.wait_ms(self.clock.now_ms())),
+        }
+    }
+
+    /// Messages refused for good since the start.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.dead.count()
+    }
+
+    fn take(&mut self, message: &BusMessage) -> Result<(), OutputError> {
+        let view = View {
+            topic: &message.topic,
+            key: &message.key,
+            tag: &message.tag,
+            id: &message.id,
+            sharding_key: &message.sharding_key,
+            properties: &message.properties,
+            body: &message.body,
+        };
+        match Encoded::new(&view, self.message_bytes_max) {
+            Err(why) => self.dead.bury_unsent(message, &why, self.clock.wall_ms())?,
+            Ok(encoded) => {
+                let held = Held { hash: hash::java_hash(&message.sharding_key), message: encoded };
+                self.way(&message.topic).topic.push(held);
+                self.held += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn way(&mut self, topic: &str) -> &mut Way {
+        if !self.topics.contains_key(topic) && self.topics.len() >= TOPICS_MAX {
+            self.topics.retain(|_, way| way.is_asked || !way.topic.is_idle());
+        }
+        self.topics.entry(topic.into()).or_default()
+    }
+
+    /// Sends what may be sent, of all topics.
+    fn pump(&mut self) {
+        let topics: Vec<Arc<str>> = self.topics.keys().cloned().collect();
+        topics.iter().for_each(|topic| self.pump_topic(topic));
+    }
+
+    fn pump_topic(&mut self, topic: &Arc<str>) {
+        let Some(way) = self.topics.get_mut(topic) else { return };
+        if self.trouble.is_some() {
+            return;
+        }
+        if way.route_due_ms <= self.clock.now_ms() && !way.is_asked && !way.topic.is_idle() {
+            way.is_asked = true;
+            let (names, topic) = (self.names.clone(), Arc::clone(topic));
+            self.flights.spawn(async move {
+                let targets = find_targets(&names, &topic).await;
+                Landed::Route { topic, targets }
+            });
+        }
+        let (producer, born_ms) = (&self.producer, self.clock.wall_ms());
+        for at in 0..way.topic.len() {
+            let Some((target, flight)) = way.topic.take_off(at, self.limits) else { continue };
+            let answer = send(producer, self.batch, topic, &target, flight, born_ms);
+            let topic = Arc::clone(topic);
+            self.flights.spawn(async move { Landed::Sent { topic, at, answer: answer.await } });
+        }
+    }
+
+    /// Waits for one answer.
+    async fn step(&mut self) -> Result<(), OutputError> {
+        match self.flights.join_next().await {
+            None => Ok(()),
+            Some(Ok(Landed::Sent { topic, at, answer })) => {
+                self.land(&topic, at, answer);
+                self.pump_topic(&topic);
+                Ok(())
+            }
+            Some(Ok(Landed::Route { topic, targets })) => {
+                self.take_route(&topic, targets);
+                self.pump_topic(&topic);
+                Ok(())
+            }
+            // What it carried is in the spool: all of it is delivered again.
+            Some(Err(error)) => Err(io::Error::other(error).into()),
+        }
+    }
+
+    fn land(&mut self, topic: &Arc<str>, at: usize, answer: Answer) {
+        let Some(way) = self.topics.get_mut(topic) else { return };
+        let outcome = match &answer {
+            Ok(_) => Outcome::Confirmed,
+            Err(error) => match error.verdict() {
+                Verdict::Again => Outcome::Again,
+                Verdict::Never => Outcome::Never,
+            },
+        };
+        let why = answer.err().map(|error| told(&error, topic)).unwrap_or_default();
+        match way.topic.settle(at, outcome) {
+            Settled::Confirmed(count) => self.held = self.held.saturating_sub(count),
+            Settled::Waiting if outcome == Outcome::Again => {
+                way.route_due_ms = 0;
+                self.trouble = Some(why);
+            }
+            Settled::Waiting => {}
+            Settled::Dead(held) => match self.dead.bury(topic, &held, &why, self.clock.wall_ms()) {
+                Ok(()) => {
+                    tracing::warn!(%topic, %why, "the bus refuses a message for good; it is with the dead letters");
+                    self.held = self.held.saturating_sub(1);
+                }
+                Err(error) => {
+                    way.topic.keep(at, held);
+                    self.trouble = Some(format!("cannot write a dead letter: {error}"));
+                }
+            },
+        }
+    }
+
+    fn take_route(&mut self, topic: &Arc<str>, targets: Result<Vec<Target>, RouteError>) {
+        let Some(way) = self.topics.get_mut(topic) else { return };
+        way.is_asked = false;
+        way.route_due_ms = self.clock.now_ms().saturating_add(ROUTE_MS_MAX);
+        match targets {
+            Ok(targets) => way.topic.set_targets(targets),
+            // A cluster without its name servers goes on as it was.
+            Err(error) if way.topic.has_queues() => {
+                tracing::debug!(%topic, %error, "the route stays as it was");
+            }
+            Err(error) => {
+                way.route_due_ms = 0;
+                self.trouble = Some(told_of_route(&error, topic));
+            }
+        }
+    }
+
+    fn fail_in_trouble(&self) -> Result<(), OutputError> {
+        self.trouble.as_ref().map_or(Ok(()), |trouble| Err(OutputError::Holding(trouble.clone())))
+    }
+
+    /// After something did not go well: tries all that is held again.
+    async fn settle_trouble(&mut self) -> Result<(), OutputError> {
+        if self.trouble.is_none() {
+            return Ok(());
+        }
+        while !self.flights.is_empty() {
+            self.step().await?;
+        }
+        self.find_ways_again().await?;
+        self.greet_brokers().await?;
+        self.trouble = None;
+        for way in self.topics.values_mut() {
+            way.topic.resume();
+        }
+        self.pump();
+        while !self.flights.is_empty() {
+            self.step().await?;
+            self.fail_in_trouble()?;
+        }
+        Ok(())
+    }
+
+    async fn find_ways_again(&mut self) -> Result<(), OutputError> {
+        let due = self.topics.iter().filter(|(_, way)| way.route_due_ms == 0 && !way.topic.is_idle());
+        let due: Vec<Arc<str>> = due.map(|(topic, _)| Arc::clone(topic)).collect();
+        for topic in due {
+            let targets = find_targets(&self.names, &topic).await;
+            let failed = targets.is_err();
+            self.take_route(&topic, targets);
+            let has_queues = self.topics.get(&topic).is_some_and(|way| way.topic.has_queues());
+            if failed && !has_queues {
+                return self.fail_in_trouble();
+            }
+        }
+        Ok(())
+    }
+
+    /// A broker that does not even answer a greeting would only collect repetitions.
+    async fn greet_brokers(&mut self) -> Result<(), OutputError> {
+        let paused: BTreeSet<Arc<str>> =
+            self.topics.values().flat_map(|way| way.topic.paused_addresses()).collect();
+        for address in paused {
+            if let Err(error) = self.producer.greet(&address).await {
+                for way in self.topics.values_mut() {
+                    way.route_due_ms = 0;
+                }
+                self.trouble = Some(error.to_string());
+                return self.fail_in_trouble();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RocketMqOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocketMqOutput")
+            .field("held", &self.held)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn find_targets(names: &NameServers, topic: &Arc<str>) -> Result<Vec<Target>, RouteError> {
+    let (route, _) = names.route_to_send(topic).await?;
+    let targets = targets(&route);
+    // A topic that nobody may write to is as good as none.
+    if targets.is_empty() { Err(RouteError::NoQueue(Arc::clone(topic))) } else { Ok(targets) }
+}
+
+fn targets(route: &Route) -> Vec<Target> {
+    let target = |queue: Queue| {
+        let address = route.master(&queue.broker)?.into();
+        Some(Target { queue, address })
+    };
+    route.write_queues().into_iter().filter_map(target).collect()
+}
+
+fn send(
+    producer: &Producer,
+    batch: bool,
+    topic: &str,
+    target: &Target,
+    flight: &[Held],
+    born_ms: Millis,
+) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> {
+    let to = To { address: &target.address, topic, queue_id: target.queue.id, born_ms };
+    match flight {
+        // A single message without a body is refused; in a batch it is taken.
+        [one] if !batch || !one.message.body().is_empty() => Box::pin(producer.send(&to, &one.message)),
+        _ => {
+            let bytes = flight.iter().map(|held| held.message.bytes().len()).sum();
+            let mut body = BytesMut::with_capacity(bytes);
+            flight.iter().for_each(|held| body.extend_from_slice(held.message.bytes()));
+            Box::pin(producer.send_batch(&to, body.freeze()))
+        }
+    }
+}
+
+/// What went wrong, and what can be done about it.
+fn told(error: &SendError, topic: &str) -> String {
+    let SendError::Refused { code, .. } = error else { return error.to_string() };
+    let advice = match *code {
+        answer::NO_PERMISSION => "; see what is missing with: tidegate output check",
+        answer::TOPIC_NOT_EXIST => return told_missing(topic),
+        answer::REQUEST_CODE_NOT_SUPPORTED => "; if it takes no batches write `batch = false`",
+        _ => "",
+    };
+    format!("topic {topic}: {error}{advice}")
+}
+
+fn told_of_route(error: &RouteError, topic: &str) -> String {
+    match error {
+        RouteError::NoTopic(_) => told_missing(topic),
+        other => format!("topic {topic}: {other}"),
+    }
+}
+
+fn told_missing(topic: &str) -> String {
+    format!("topic {topic} does not exist; make it, as `tidegate output check` says")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! A RocketMQ of its own, started by `deploy/rocketmq/up`: real name server, broker and proxy.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{programs, within};
+
+/// Ports that `up --port-base` uses, from its base.
+const PORTS: [u16; 6] = [0, 1, 3, 4, 5, 6];
+
+/// A process of the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    NameServer,
+    /// Holds the proxy as well where there is one.
+    Broker,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NameServer => "name-server",
+            Self::Broker => "broker",
+        }
+    }
+}
+
+/// A bus with ports and data of its own, gone when this is dropped.
+pub struct RocketMq {
+    /// Where it keeps data, logs, certificates and secrets.
+    pub data: PathBuf,
+    port_base: u16,
+    _folder: TempDir,
+}
+
+impl RocketMq {
+    /// Started with topics and groups, without a proxy.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`RocketMq::start`], with further words for `up`, such as `--tls`, `--acl`, `--sync-flush`, `--proxy`.
+    pub fn start_with(words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let bus = Self { data: folder.path().join("bus"), port_base: free_port_base(), _folder: folder };
+        let base = bus.port_base.to_string();
+        bus.up(&[&["--port-base", &base, "--heap", "512m"], words].concat());
+        bus
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(deploy().join(name));
+        command.arg("--data").arg(&self.data);
+        command
+    }
+
+    /// `up WORDS…`: starts what does not run; returns what it printed.
+    pub fn up(&self, words: &[&str]) -> String {
+        programs::ran(self.script("up").args(words))
+    }
+
+    /// `up WORDS…`, which may fail.
+    pub fn try_up(&self, words: &[&str]) -> Output {
+        programs::run(self.script("up").args(words))
+    }
+
+    /// Stops one part, or both.
+    pub fn down(&self, part: Option<Part>) -> String {
+        programs::ran(self.script("down").args(part.map(Part::name)))
+    }
+
+    /// `status`, which may fail.
+    pub fn status(&self) -> Output {
+        programs::run(&mut self.script("status"))
+    }
+
+    /// `admin WORDS…` as administrator; what it printed.
+    pub fn admin(&self, words: &[&str]) -> String {
+        programs::ran(self.script("admin").args(words))
+    }
+
+    /// `admin WORDS…`, which may fail.
+    pub fn try_admin(&self, words: &[&str]) -> Output {
+        programs::run(self.script("admin").args(words))
+    }
+
+    /// `HOST:PORT` of the name server.
+    pub fn name_server(&self) -> String {
+        format!("127.0.0.1:{}", self.port_base)
+    }
+
+    /// `HOST:PORT` of the broker.
+    pub fn broker(&self) -> String {
+        format!("127.0.0.1:{}", self.port_base + 3)
+    }
+
+    /// `HOST:PORT` of the gRPC proxy.
+    pub fn grpc(&self) -> String {
+        format!("127.0.0.1:{}", self.port_base + 5)
+    }
+
+    /// The certificate of the private CA, after `--tls`.
+    pub fn ca(&self) -> PathBuf {
+        self.data.join("tls/ca.crt")
+    }
+
+    /// Where the secret of a user lies, after `--acl`.
+    pub fn secret_file(&self, user: &str) -> PathBuf {
+        self.data.join("secrets").join(user)
+    }
+
+    /// Process id of a part, if it runs.
+    pub fn pid(&self, part: Part) -> Option<u32> {
+        let text = fs::read_to_string(self.data.join("run").join(format!("{}.pid", part.name()))).ok()?;
+        let pid: u32 = text.trim().parse().ok()?;
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        // The id may belong to another process by now; one that has ended and was not waited for is a zombie.
+        let is_ours =
+            words.windows(self.mark().len()).any(|window| window == self.mark()) && !state.contains(") Z ");
+        is_ours.then_some(pid)
+    }
+
+    fn mark(&self) -> &[u8] {
+        self.data.as_os_str().as_encoded_bytes()
+    }
+
+    /// Sends a signal to a part: [`Signal::STOP`] makes it hang, [`Signal::CONT`] go on.
+    pub fn signal(&self, part: Part, signal: Signal) {
+        let pid = self.pid(part).unwrap_or_else(|| panic!("{part:?} does not run"));
+        let pid = Pid::from_raw(pid.try_into().expect("a process id")).expect("a process id is not zero");
+        kill_process(pid, signal).expect("the process takes signals");
+    }
+
+    /// SIGKILL; the part is gone when this returns.
+    pub fn kill(&self, part: Part) {
+        self.signal(part, Signal::KILL);
+        let gone = within(Duration::from_secs(30), || self.pid(part).is_none().then_some(()));
+        assert!(gone.is_some(), "{part:?} does not end");
+    }
+
+    /// Creates a topic, or changes its number of queues; it has a route when this returns.
+    pub fn create_topic(&self, topic: &str, queues: u32) {
+        self.admin(&["topic", "--type", "FIFO", "--queues", &queues.to_string(), topic]);
+    }
+
+    /// Creates a consumer group.
+    pub fn create_group(&self, group: &str) {
+        self.admin(&["group", group]);
+    }
+
+    /// How many messages lie in a topic.
+    pub fn count(&self, topic: &str) -> u64 {
+        let printed = self.admin(&["count", topic]);
+        printed.trim().parse().unwrap_or_else(|_| panic!("no number: {printed}"))
+    }
+
+    /// Messages of a topic with a key (at most 64).
+    pub fn find(&self, topic: &str, key: &str) -> Vec<Value> {
+        json_lines(&self.admin(&["find", topic, key]))
+    }
+
+    /// Messages of a topic with the id that their sender gave them.
+    pub fn find_id(&self, topic: &str, id: &str) -> Vec<Value> {
+        json_lines(&self.admin(&["find", "--id", topic, id]))
+    }
+
+    /// Messages that a group has not confirmed.
+    pub fn lag(&self, group: &str) -> i64 {
+        let printed = self.admin(&["lag", group]);
+        let number = printed.split_whitespace().last().and_then(|word| word.parse().ok());
+        number.unwrap_or_else(|| panic!("no number: {printed}"))
+    }
+
+    /// What a part wrote to its logs, for a test that failed.
+    pub fn log(&self, part: Part) -> String {
+        let read = |end: &str| {
+            let path = self.data.join("logs").join(format!("{}.{end}", part.name()));
+            fs::read_to_string(path).unwrap_or_default()
+        };
+        format!("{}{}", read("out"), read("log"))
+    }
+}
+
+impl Drop for RocketMq {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for part in [Part::NameServer, Part::Broker] {
+                let log = self.log(part);
+                let tail: Vec<&str> = log.lines().rev().take(15).collect();
+                eprintln!("the log of {part:?} ends with:");
+                tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+            }
+        }
+        for part in [Part::Broker, Part::NameServer] {
+            if self.pid(part).is_some() {
+                self.kill(part);
+            }
+        }
+    }
+}
+
+/// `admin WORDS…` of a bus that the words name: `--name-server HOST:PORT`, `--ca FILE`, `--user NAME`.
+pub fn bus_admin_elsewhere(words: &[&str]) -> Output {
+    programs::run(Command::new(deploy().join("admin")).args(words))
+}
+
+/// The folder of the scripts.
+pub(crate) fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rocketmq")
+}
+
+pub(crate) fn json_lines(printed: &str) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    printed.lines().map(parse).collect()
+}
+
+/// A base whose ports were all free a moment ago, below those that the system gives out by itself.
+fn free_port_base() -> u16 {
+    let first = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 8;
+    let bases = (first..30_000).chain(20_000..first).step_by(8);
+    let is_free = |base: &u16| PORTS.iter().all(|port| TcpListener::bind(("127.0.0.1", base + port)).is_ok());
+    bases.into_iter().find(is_free).expect("six free ports")
+}

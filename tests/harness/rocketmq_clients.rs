@@ -1,0 +1,232 @@
+//! Clients of RocketMQ that others have written: the classic one in Java, the classic one in Python, and the one of
+//! RocketMQ 5 in Python. The programs around them are `deploy/rocketmq/examples`; they print a line of JSON a message.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{RocketMq, rocketmq::deploy, within};
+
+/// Which client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusClient {
+    /// `DefaultMQPushConsumer` of `rocketmq-client` 5.
+    Java,
+    /// `PushConsumer` of PyPI's `rocketmq`; reads properties by name only.
+    Python,
+    /// `SimpleConsumer` of PyPI's `rocketmq-python-client`, through the proxy.
+    Grpc,
+}
+
+/// How one talks to the bus.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BusLogin<'a> {
+    /// Signs as this user, with the secret that `up` made.
+    pub user: Option<&'a str>,
+    /// Speaks TLS and trusts the bus's CA. Java only.
+    pub tls: bool,
+}
+
+/// Where `tests/rocketmq/install` puts the clients.
+fn clients() -> PathBuf {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    let folder = cache.expect("HOME is set").join("tidegate/rocketmq/clients");
+    assert!(
+        folder.join("installed").is_file(),
+        "no clients in {}; run tests/rocketmq/install",
+        folder.display()
+    );
+    folder
+}
+
+/// `java … tidegate.PROGRAM`.
+fn java(bus: &RocketMq, login: BusLogin<'_>, program: &str) -> Command {
+    let folder = clients().join("java");
+    let mut command = Command::new("java");
+    command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg(format!("-Duser.home={}", bus.data.join("java-client").display()));
+    if login.tls {
+        command.args(["-Dtls.enable=true", "-Dtls.test.mode.enable=false", "-Dtls.client.authServer=true"]);
+        command.arg(format!("-Dtls.client.trustCertPath={}", bus.ca().display()));
+    }
+    command
+        .arg("-cp")
+        .arg(format!("{0}/classes:{0}/jars/*", folder.display()))
+        .arg(format!("tidegate.{program}"));
+    command.args(["-nameServer", &bus.name_server()]);
+    if let Some(user) = login.user {
+        command.args(["-user", user]).arg("-secretFile").arg(bus.secret_file(user));
+    }
+    command
+}
+
+/// `python3 PROGRAM.py` of the examples, in the environment of one of the clients.
+fn python(bus: &RocketMq, login: BusLogin<'_>, client: BusClient, program: &str) -> Command {
+    let (environment, address) = match client {
+        BusClient::Grpc => ("grpc", bus.grpc()),
+        _ => ("classic", bus.name_server()),
+    };
+    let mut command = Command::new(clients().join(environment).join("bin/python3"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    // The C++ client writes its log below the home folder.
+    command.env("HOME", &bus.data);
+    command.arg(deploy().join("examples/python").join(program)).args(["--address", &address]);
+    if let Some(user) = login.user {
+        command.args(["--user", user]).arg("--secret-file").arg(bus.secret_file(user));
+    }
+    command
+}
+
+/// A program that prints lines until it is stopped.
+pub struct BusConsumer {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl BusConsumer {
+    /// Prints messages as JSON; `words` name group, topic and filter in the words of that program.
+    pub fn start(bus: &RocketMq, client: BusClient, words: &[&str]) -> Self {
+        Self::start_as(bus, BusLogin::default(), client, words)
+    }
+
+    /// As [`BusConsumer::start`], with a login.
+    pub fn start_as(bus: &RocketMq, login: BusLogin<'_>, client: BusClient, words: &[&str]) -> Self {
+        let mut command = match client {
+            BusClient::Java => java(bus, login, "Readings"),
+            BusClient::Python => python(bus, login, client, "readings_classic.py"),
+            BusClient::Grpc => python(bus, login, client, "readings_grpc.py"),
+        };
+        Self::spawn(command.args(words))
+    }
+
+    /// The classic Python consumer that splits the body at the comma and prints `ALARM DEVICE VALUE` above 35.
+    pub fn alarms(bus: &RocketMq, words: &[&str]) -> Self {
+        Self::spawn(python(bus, BusLogin::default(), BusClient::Python, "alarm.py").args(words))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let printed = BufReader::new(child.stdout.take().expect("a pipe"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in printed.lines().map_while(Result::ok) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Messages so far.
+    pub fn messages(&self) -> Vec<Value> {
+        let parse =
+            |line: &String| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.lines().iter().map(parse).collect()
+    }
+
+    /// Messages once there are `count`, that is at least as many, within `time_max`.
+    pub fn wait_for(&self, count: usize, time_max: Duration) -> Vec<Value> {
+        let enough = within(time_max, || (self.count() >= count).then_some(()));
+        assert!(enough.is_some(), "{} messages instead of {count} within {time_max:?}", self.count());
+        self.messages()
+    }
+
+    /// How many lines came so far.
+    pub fn count(&self) -> usize {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// SIGTERM, on which it confirms what it has and leaves its group.
+    pub fn stop(mut self) -> Vec<String> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the consumer takes signals");
+        let _ended = within(Duration::from_secs(15), || self.child.try_wait().ok().flatten());
+        self.lines()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Vec<String> {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+        self.lines()
+    }
+}
+
+impl Drop for BusConsumer {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// Sends `DEVICE MEASUREMENT VALUE [NAME=VALUE …]` a line with the Java client; a line of its answer each.
+pub fn send_by_java(bus: &RocketMq, login: BusLogin<'_>, words: &[&str], readings: &[String]) -> Vec<String> {
+    send(java(bus, login, "Send").args(words), readings)
+}
+
+/// As [`send_by_java`], with the classic Python client.
+pub fn send_by_python(
+    bus: &RocketMq,
+    login: BusLogin<'_>,
+    words: &[&str],
+    readings: &[String],
+) -> Vec<String> {
+    send(python(bus, login, BusClient::Python, "send.py").args(words), readings)
+}
+
+fn send(command: &mut Command, readings: &[String]) -> Vec<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let mut input = child.stdin.take().expect("a pipe");
+    let text: String = readings.iter().map(|reading| format!("{reading}\n")).collect();
+    // Beside the reading of its answers, which would fill the pipe otherwise.
+    let writer = thread::spawn(move || input.write_all(text.as_bytes()));
+    let output = child.wait_with_output().expect("the sender ends");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{complaint}", output.status);
+    writer.join().expect("the writer ends").expect("the sender reads all");
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Runs the recipe against duplicates through `duplicates.csv`, in Java and in Python; what each printed.
+pub fn check_recipes() -> [String; 2] {
+    let examples = deploy().join("examples");
+    let cases = examples.join("duplicates.csv");
+    let java = crate::ran(
+        Command::new("java")
+            .args(["-Xmx64m", "-cp"])
+            .arg(clients().join("java/classes"))
+            .arg("tidegate.DuplicatesCheck")
+            .arg(&cases),
+    );
+    let python = crate::ran(
+        Command::new("python3")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .arg(examples.join("python/duplicates_check.py"))
+            .arg(&cases),
+    );
+    [java, python]
+}
