@@ -190,8 +190,10 @@ impl Serial {
 
     fn store_gap(&self, port: &OpenPort, gone: Gone) {
         let Some(login) = port.login(gone.receipt.link) else { return };
+        // A board that lost its power tells of readings too whose acknowledgement it has forgotten.
+        let from = self.marks.borrow().first_missing(&login.device, gone.boot, gone.from);
         let outcome = self.once(&login, gone.receipt.place, || {
-            let stored = self.shared.pipeline.accept_gap(&login, gone.boot, (gone.from, gone.to));
+            let stored = self.shared.pipeline.accept_gap(&login, gone.boot, (from, gone.to));
             stored.map_err(|unavailable| pipeline::Refusal::from(unavailable).told())
         });
         port.port.borrow_mut().handle_stored(&gone.receipt, outcome);

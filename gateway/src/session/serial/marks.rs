@@ -37,6 +37,15 @@ impl Marks {
         }
     }
 
+    /// The first of the readings `from` and on of `boot` that is not in the spool.
+    #[must_use]
+    pub fn first_missing(&self, device: &DeviceId, boot: u32, from: u64) -> u64 {
+        match self.devices.get(device).map(|mark| mark.place) {
+            Some((at, sequence)) if at == boot => from.max(sequence.saturating_add(1)),
+            _ => from,
+        }
+    }
+
     /// The highest boot of `device` in the spool; 0 when there is none.
     #[must_use]
     pub fn boot_seen(&self, device: &DeviceId) -> u32 {
@@ -84,5 +93,7 @@ mod tests {
         marks.note(&device, (2, 4), Some(position));
         assert_eq!(marks.known(&device, (2, 5)), Some(None), "an older one changes nothing");
         assert_eq!(marks.boot_seen(&device), 2);
+        let missing = [(2, 3), (2, 8), (3, 3)].map(|(boot, from)| marks.first_missing(&device, boot, from));
+        assert_eq!(missing, [6, 8, 3], "of a gap that begins with what has arrived");
     }
 }
