@@ -130,10 +130,7 @@ fn a_missing_topic_is_told_and_waited_for() {
     }
     let told = trouble(&gateway);
     assert!(told.contains("iot-topic"), "{told}");
-    // What goes to another topic is not held up by it.
     client.publish_and_wait("telemetry", br#"{"boot":1,"seq":21,"values":{"a":1,"b":2}}"#, 21);
-    let other = within(seconds(60), || (bus.count("iot-device-topic") == 1).then_some(()));
-    assert!(other.is_some(), "{}", trouble(&gateway));
     bus.create_topic("iot-topic", 8);
     drained(&gateway, DRAINED_MAX);
     assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (20, 1));
