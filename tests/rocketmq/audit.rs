@@ -81,7 +81,8 @@ fn arrivals(messages: &[Value]) -> Delivered {
     let mut arrived = Delivered::new();
     for message in messages {
         let properties = &message["properties"];
-        if let (Some(device), Some(sequence)) = (properties["tg_dev"].as_str(), properties["tg_seq"].as_str()) {
+        if let (Some(device), Some(sequence)) = (properties["tg_dev"].as_str(), properties["tg_seq"].as_str())
+        {
             let sequence = sequence.parse().expect("a number");
             arrived.entry(device.to_owned()).or_default().push(sequence);
         }

@@ -14,7 +14,8 @@ const CONSUMED_MAX: Duration = Duration::from_secs(120);
 
 /// Queue of each device in a topic of eight queues: Java's `hashCode` of the device, the classic clients' choice.
 fn queue_by_hash(device: &str) -> u64 {
-    let hash = device.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    let hash =
+        device.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     u64::from((hash % 8).unsigned_abs())
 }
 
@@ -68,12 +69,18 @@ fn two_hundred_devices_arrive_in_order_at_the_java_and_the_python_consumer() {
 fn assert_fields(message: &Value) {
     let device = message["keys"].as_str().unwrap_or_else(|| panic!("no key in {message}"));
     let properties = &message["properties"];
-    assert_eq!((&message["topic"], &message["tags"]), (&json!("iot-topic"), &json!("temperature")), "{message}");
+    assert_eq!(
+        (&message["topic"], &message["tags"]),
+        (&json!("iot-topic"), &json!("temperature")),
+        "{message}"
+    );
     assert_eq!(properties["tg_dev"], device, "{message}");
-    let [boot, seq] = ["tg_boot", "tg_seq"].map(|name| properties[name].as_str().expect("a number of the device"));
+    let [boot, seq] =
+        ["tg_boot", "tg_seq"].map(|name| properties[name].as_str().expect("a number of the device"));
     assert_eq!(properties["uid"], format!("{device}/{boot}/{seq}"), "{message}");
     assert_eq!(message["duplicate"], false, "{message}");
-    let (named, number) = message["body"].as_str().and_then(|body| body.split_once(',')).expect("device,number");
+    let (named, number) =
+        message["body"].as_str().and_then(|body| body.split_once(',')).expect("device,number");
     assert!(named == device && number.parse::<f64>().is_ok(), "{message}");
     // Device, gateway, bus: one reading's way, in milliseconds.
     let [device_ms, gateway_ms] =
@@ -120,7 +127,11 @@ fn a_filter_of_the_broker_finds_exactly_the_readings_above_35() {
         client.publish_and_wait("telemetry", payload.as_bytes(), id);
     }
     drained(&gateway, CONSUMED_MAX);
-    let hot = BusConsumer::start(&bus, BusClient::Java, &["-group", "hot", "-sql", "temperature > 35.0 AND tg_dev = 'sensor_1'"]);
+    let hot = BusConsumer::start(
+        &bus,
+        BusClient::Java,
+        &["-group", "hot", "-sql", "temperature > 35.0 AND tg_dev = 'sensor_1'"],
+    );
     let alarms = BusConsumer::alarms(&bus, &[]);
     let messages = hot.wait_for(3, CONSUMED_MAX);
     let bodies: BTreeSet<&str> = messages.iter().filter_map(|message| message["body"].as_str()).collect();
@@ -144,18 +155,33 @@ fn several_values_raw_bytes_and_what_a_device_must_not_say() {
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
     let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
-    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":1,"values":{"temperature":21.5,"door":true}}"#, 1);
+    client.publish_and_wait(
+        "telemetry",
+        br#"{"boot":1,"seq":1,"values":{"temperature":21.5,"door":true}}"#,
+        1,
+    );
     client.publish_and_wait("plant/blob", b"\x01\x02\xff", 2);
     // Names that the bus keeps for itself: the message goes through, and does what any other does.
-    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":2,"values":{"DELAY":3,"KEYS":1,"UNIQ_KEY":7}}"#, 3);
-    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":3,"values":{"temperature":22.5,"door":false}}"#, 4);
+    client.publish_and_wait(
+        "telemetry",
+        br#"{"boot":1,"seq":2,"values":{"DELAY":3,"KEYS":1,"UNIQ_KEY":7}}"#,
+        3,
+    );
+    client.publish_and_wait(
+        "telemetry",
+        br#"{"boot":1,"seq":3,"values":{"temperature":22.5,"door":false}}"#,
+        4,
+    );
     drained(&gateway, CONSUMED_MAX);
     let listen = ["-group", "device-group", "-topic", "iot-device-topic"];
     let consumer = BusConsumer::start(&bus, BusClient::Java, &listen);
     let messages = consumer.wait_for(3, CONSUMED_MAX);
     assert_ids(&messages);
     for message in &messages {
-        assert_eq!((&message["keys"], &message["properties"]["tg_dev"]), (&json!("sensor_1"), &json!("sensor_1")));
+        assert_eq!(
+            (&message["keys"], &message["properties"]["tg_dev"]),
+            (&json!("sensor_1"), &json!("sensor_1"))
+        );
         assert!(message["properties"]["DELAY"].is_null(), "{message}");
     }
     let first = &messages[0];
@@ -163,7 +189,11 @@ fn several_values_raw_bytes_and_what_a_device_must_not_say() {
     assert_eq!((&first["tags"], &body["uid"]), (&json!("telemetry"), &json!("sensor_1/1/1")), "{first}");
     assert_eq!(body["values"], json!({"temperature": 21.5, "door": true}), "{first}");
     let raw = messages.iter().find(|message| message["tags"] == "raw").expect("the raw bytes");
-    assert_eq!((&raw["body_base64"], &raw["properties"]["tg_topic"]), (&json!("AQL/"), &json!("plant/blob")), "{raw}");
+    assert_eq!(
+        (&raw["body_base64"], &raw["properties"]["tg_topic"]),
+        (&json!("AQL/"), &json!("plant/blob")),
+        "{raw}"
+    );
     let last = messages.last().expect("one at least");
     assert_eq!(last["properties"]["tg_seq"], "3", "what followed arrives, and last: {last}");
 }

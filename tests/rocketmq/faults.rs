@@ -72,7 +72,10 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     thread::sleep(seconds(away));
     bus.up(&[]);
     let (waiting, time) = drained_under_load(&gateway);
-    println!("after {away} s away: {waiting} records in {time:?}, {:.0} a second", waiting as f64 / time.as_secs_f64());
+    println!(
+        "after {away} s away: {waiting} records in {time:?}, {:.0} a second",
+        waiting as f64 / time.as_secs_f64()
+    );
 
     let report = load.finish(seconds(300));
     report.assert_nothing_lost();
@@ -185,7 +188,8 @@ fn a_certificate_of_a_stranger_is_refused() {
 fn stranger_ca(bus: &RocketMq) -> std::path::PathBuf {
     let path = bus.data.with_file_name("stranger.crt");
     let key = bus.data.with_file_name("stranger.key");
-    let words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let words =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
     let mut command = std::process::Command::new("openssl");
     command.args(words).args(["-subj", "/CN=stranger", "-keyout"]).arg(&key).arg("-out").arg(&path);
     tidegate_tests::ran(&mut command);
