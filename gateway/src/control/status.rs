@@ -400,7 +400,8 @@ impl fmt::Display for Status {
             writeln!(f, "  dropped {dropped}, damaged {damaged}, rejects kept {rejects}")?;
         }
         for output in &self.outputs {
-            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, .. } = output;
+            let OutputStatus { name, unsent, delivered, trouble, oldest_unsent_ms, dead_letters, .. } =
+                output;
             writeln!(
                 f,
                 "output      {name}: {delivered} delivered, {unsent} unsent, {}",
@@ -408,6 +409,9 @@ impl fmt::Display for Status {
             )?;
             if !trouble.is_empty() {
                 writeln!(f, "  trouble   {trouble}")?;
+            }
+            if *dead_letters > 0 {
+                writeln!(f, "  refused   {dead_letters} for good: see dead-letters in the data folder")?;
             }
         }
         for OutputStatus { name, unsent, .. } in &self.forgotten {
@@ -443,7 +447,7 @@ impl fmt::Display for Status {
 }
 
 fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
-    let core::Status { alive, followers, rebuilt, reread } = core;
+    let core::Status { alive, followers, rebuilt, reread, passed_over } = core;
     let state = match (alive, followers) {
         (true, _) => "alive",
         (false, 0) => "asleep, nobody follows",
@@ -451,7 +455,8 @@ fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {
     };
     writeln!(
         f,
-        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again"
+        "core        {state}; {followers} services, rebuilt {rebuilt} times, {reread} holes read again, \
+         {passed_over} rushes left to the spool"
     )
 }
 
