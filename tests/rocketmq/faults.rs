@@ -50,7 +50,7 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     let bus = RocketMq::start();
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
-    let duration = format!("{}s", 75 + away);
+    let duration = format!("{}s", 90 + away);
     let load = Simulator::start(&gateway, DEVICES, &["--interval", "200ms", "--duration", &duration]);
     thread::sleep(seconds(5));
 
