@@ -3,4 +3,5 @@
 mod audit;
 mod crossed;
 mod faults;
+mod output;
 mod server;

@@ -158,6 +158,10 @@ impl RocketMqOutput {
         self.settle_trouble().await?;
         while self.held > 0 {
             self.pump();
+            if self.flights.is_empty() {
+                // Not to be: then all of it is delivered again.
+                return Err(io::Error::other("messages are held and none is on its way").into());
+            }
             self.step().await?;
             self.fail_in_trouble()?;
         }
