@@ -178,7 +178,8 @@ fn a_connection_that_is_dead_on_one_side_is_given_up() {
     let bus = RocketMq::start();
     let gate = Gate::start(Ipv4Addr::new(127, 0, 0, 2), bus.broker().parse().expect("an address"));
     // The name server tells everybody to come through the gate.
-    bus.admin(&["config", "brokerIP1=127.0.0.2"]);
+    bus.kill(Part::Broker);
+    bus.up(&["--advertise", "127.0.0.2"]);
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
     let load = Simulator::start(&gateway, 20, &["--interval", "200ms", "--duration", "30s"]);
