@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bytesize::ByteSize;
 
 use super::{CoapStatus, ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status, WritesStatus};
-use crate::{cli::when::timestamp, core, service::alarm};
+use crate::{cli::when::timestamp, core, logging::Filtering, service::alarm};
 
 impl fmt::Display for CoapStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
