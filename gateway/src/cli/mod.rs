@@ -17,6 +17,7 @@ pub mod man;
 pub mod print;
 pub mod quickstart;
 mod run;
+pub mod service;
 mod size;
 mod spool;
 pub mod when;
@@ -47,6 +48,7 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
+        Command::Service(args) => service::run(args),
         Command::Spool(args) => spool::run(args),
         Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]

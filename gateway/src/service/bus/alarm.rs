@@ -57,7 +57,8 @@ impl Alarms {
     /// # Errors
     /// The rule cannot be.
     pub fn new(rule: AlarmConfig, topic: &str, json: bool) -> Result<Self, AlarmError> {
-        let watch = Watch::new(std::slice::from_ref(&rule), RAISED_DEVICES_MAX).map_err(|(_, error)| error)?;
+        let watch =
+            Watch::new(std::slice::from_ref(&rule), RAISED_DEVICES_MAX).map_err(|(_, error)| error)?;
         Ok(Self { rule, watch, topic: topic.to_owned(), json })
     }
 
@@ -89,7 +90,12 @@ impl Service for AlarmService {
             let raised = changes.iter().any(|change| change.state == State::Raised);
             if let Some(value) = self.alarms.over(reading) {
                 self.over += 1;
-                said.push(Said::Line(self.line(if raised { "raised" } else { "over" }, device, value, received)));
+                said.push(Said::Line(self.line(
+                    if raised { "raised" } else { "over" },
+                    device,
+                    value,
+                    received,
+                )));
             }
             for change in changes {
                 // The rule has seen the reading: to fail here would lose the change.
@@ -166,7 +172,15 @@ impl AlarmService {
         ];
         let (topic, device) = (self.alarms.topic.as_str(), device.as_str());
         let id = unique_key(&uid);
-        let view = View { topic, key: device, tag: state, id: &id, sharding_key: device, properties: &properties, body: body.as_bytes() };
+        let view = View {
+            topic,
+            key: device,
+            tag: state,
+            id: &id,
+            sharding_key: device,
+            properties: &properties,
+            body: body.as_bytes(),
+        };
         let message = match Encoded::new(&view, MESSAGE_BYTES_DEFAULT) {
             Ok(message) => message,
             Err(error) => return Some(Said::Note(format!("an alarm cannot be sent: {error}"))),

@@ -36,7 +36,9 @@ pub struct BusUrl {
 
 /// The text is no address of a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write rocketmq://HOST:PORT, or several with commas between them: rocketmq://10.0.0.1:9876,10.0.0.2:9876")]
+#[error(
+    "write rocketmq://HOST:PORT, or several with commas between them: rocketmq://10.0.0.1:9876,10.0.0.2:9876"
+)]
 pub struct InvalidBusUrl;
 
 impl FromStr for BusUrl {
@@ -128,10 +130,7 @@ impl fmt::Display for Counts {
 }
 
 /// Joins the group; waits for a bus that is away.
-async fn join(
-    plan: &Plan,
-    show: &mut impl FnMut(Said) -> std::io::Result<()>,
-) -> Result<Consumer, BusError> {
+async fn join(plan: &Plan, show: &mut impl FnMut(Said) -> std::io::Result<()>) -> Result<Consumer, BusError> {
     let mut wait = Duration::from_secs(1);
     let mut trouble = Trouble::default();
     loop {
@@ -200,7 +199,10 @@ async fn run(
             }
             Some(Event::GivenUp(message)) => {
                 let id = message.id().unwrap_or("without an id");
-                show(Said::Note(format!("gave up message {id}: see the topic %DLQ%{}", plan.settings.group)))?;
+                show(Said::Note(format!(
+                    "gave up message {id}: see the topic %DLQ%{}",
+                    plan.settings.group
+                )))?;
             }
         }
     }
@@ -252,7 +254,8 @@ mod tests {
         assert_eq!(servers("rocketmq://127.0.0.1:9876"), Ok("127.0.0.1:9876".to_owned()));
         assert_eq!(servers("rocketmq://a:1,b:2/"), Ok("a:1 b:2".to_owned()));
         assert_eq!(servers("rocketmq://bus"), Ok("bus:9876".to_owned()));
-        for wrong in ["", "127.0.0.1:9876", "rocketmq://", "rocketmq://a:x", "rocketmq://a:1,", "mqtt://a:1"] {
+        for wrong in ["", "127.0.0.1:9876", "rocketmq://", "rocketmq://a:x", "rocketmq://a:1,", "mqtt://a:1"]
+        {
             assert_eq!(servers(wrong), Err(InvalidBusUrl), "{wrong}");
         }
     }

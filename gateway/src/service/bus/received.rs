@@ -59,7 +59,10 @@ impl Received {
     pub fn of(message: &Stored, topic: &str) -> Self {
         let property = |name: &str| message.property(name).map(str::to_owned);
         let number = |name: &str| message.property(name).and_then(|text| text.parse().ok());
-        let body = message.body.as_ref().map_or_else(|_| String::new(), |body| String::from_utf8_lossy(body).into_owned());
+        let body = message
+            .body
+            .as_ref()
+            .map_or_else(|_| String::new(), |body| String::from_utf8_lossy(body).into_owned());
         let (mut device, readings, shape) = read(&body, message.tag());
         if let Some(named) = message.property(DEVICE).and_then(|id| DeviceId::new(id).ok()) {
             device = Some(named);
@@ -96,7 +99,9 @@ fn read(body: &str, tag: Option<&str>) -> (Option<DeviceId>, Vec<Reading>, Shape
     if let Ok(Json::Object(object)) = serde_json::from_str(body) {
         let device = object.get("device").and_then(Json::as_str).and_then(|id| DeviceId::new(id).ok());
         let readings: Vec<Reading> = match object.get("readings") {
-            Some(Json::Array(all)) => all.iter().filter_map(Json::as_object).filter_map(json_reading).collect(),
+            Some(Json::Array(all)) => {
+                all.iter().filter_map(Json::as_object).filter_map(json_reading).collect()
+            }
             _ => json_reading(&object).into_iter().collect(),
         };
         return (device, readings, Shape::Json);
