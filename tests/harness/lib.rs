@@ -10,6 +10,7 @@ mod coap_load;
 mod coap_programs;
 mod disk;
 mod faults;
+mod gate;
 mod gateway;
 mod http;
 mod hurt;
@@ -33,6 +34,7 @@ pub use faults::{Fault, inject, open_segment};
 mod prometheus;
 
 pub use disk::{LoopDisk, PlainDisk, SmallDisk};
+pub use gate::Gate;
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use http::{HttpAnswer, http, http_get};
 pub use hurt::Hurt;

@@ -51,7 +51,17 @@ impl RocketMq {
     /// As [`RocketMq::start`], with further words for `up`, such as `--tls`, `--acl`, `--sync-flush`, `--proxy`.
     pub fn start_with(words: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let bus = Self { data: folder.path().join("bus"), port_base: free_port_base(), _folder: folder };
+        let data = folder.path().join("bus");
+        Self::start_in(folder, data, words)
+    }
+
+    /// As [`RocketMq::start_with`], with its data in a folder below `disk`, which may be a disk of its own.
+    pub fn start_on(disk: &Path, words: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary folder"), disk.join("bus"), words)
+    }
+
+    fn start_in(folder: TempDir, data: PathBuf, words: &[&str]) -> Self {
+        let bus = Self { data, port_base: free_port_base(), _folder: folder };
         let base = bus.port_base.to_string();
         bus.up(&[&["--port-base", &base, "--heap", "512m"], words].concat());
         bus
