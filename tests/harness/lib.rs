@@ -4,6 +4,7 @@
 //! Everything is on loopback and in temporary folders. What a test starts is stopped, by its process id, when the
 //! value that stands for it is dropped.
 
+mod bus_service;
 pub mod coap;
 mod coap_load;
 mod coap_programs;
@@ -25,6 +26,7 @@ mod rocketmq_clients;
 mod simulator;
 mod sync_times;
 
+pub use bus_service::BusService;
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};
 pub use coap_programs::{Outcome, aiocoap_client, coap_client};

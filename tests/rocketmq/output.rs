@@ -110,7 +110,7 @@ fn a_message_that_is_too_large_for_the_broker_is_kept_aside_and_the_rest_arrives
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
     let mut payloads: Vec<String> =
-        (0..60).map(|n| format!("{{\"boot\":1,\"seq\":{n},\"values\":{{\"temperature\":{n}.5}}}}")).collect();
+        (0..60).map(|n| format!("{{\"boot\":1,\"seq\":{n},\"values\":{{\"temperature\":20.5}}}}")).collect();
     let large = format!("{{\"boot\":1,\"seq\":30,\"values\":{{\"text\":\"{}\"}}}}", "x".repeat(20_000));
     payloads[30] = large;
     let device = gateway.device.clone();

@@ -9,6 +9,7 @@ use tidegate_protocol::{DeviceId, Lane};
 use super::{
     device::DeviceArgs,
     help,
+    service::ServiceArgs,
     size::Rate,
     when::{self, When},
 };
@@ -54,6 +55,9 @@ pub enum Command {
     /// Look at what an output needs at its destination
     #[command(long_about = help::OUTPUT, after_help = help::OUTPUT_AFTER)]
     Output(OutputArgs),
+    /// Watch readings and alarms on a bus, from anywhere
+    #[command(long_about = help::SERVICE, after_help = help::SERVICE_AFTER)]
+    Service(ServiceArgs),
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),

@@ -41,7 +41,7 @@ impl Readings {
     }
 
     /// The measurements as the device wrote them, a JSON object of one line, where the payload holds one that says
-    /// just that and nothing was changed. `payload` is the one that these readings were read from.
+    /// just that, as it stands. `payload` is the one that these readings were read from.
     #[must_use]
     pub fn object<'p>(&self, payload: &'p [u8]) -> Option<&'p str> {
         let object = payload.get(self.object.clone()).filter(|object| !object.is_empty())?;
