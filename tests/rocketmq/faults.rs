@@ -51,7 +51,9 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
     let duration = format!("{}s", 90 + away);
-    let load = Simulator::start(&gateway, DEVICES, &["--interval", "200ms", "--duration", &duration]);
+    let words = ["--interval", "200ms", "--duration", &duration, "--audit-wait", "120s"];
+    // Its consumer meets each fault too.
+    let load = Simulator::start_on_bus(&gateway, &bus, DEVICES, &words);
     thread::sleep(seconds(5));
 
     bus.signal(Part::Broker, Signal::STOP);
