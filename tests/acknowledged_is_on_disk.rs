@@ -14,6 +14,8 @@ use tidegate_tests::{
 
 /// Devices of the power cuts.
 const DEVICES: usize = 8;
+/// Of a device behind each acknowledgement: a hundred cuts fit on the disk.
+const REST: Duration = Duration::from_millis(1);
 /// MiB of the disk whose power is cut.
 const DISK_MIB: u64 = 512;
 
@@ -104,7 +106,7 @@ impl Rig {
     /// Cuts the power after `time` of load: stops the gateway, takes what the device has, kills it; then recovers what
     /// was taken. What was acknowledged before the cut, and what was found afterwards.
     fn cut(&mut self, disk: &LoopDisk, before: &Acknowledged, time: Duration) -> (Acknowledged, Found) {
-        let load = Load::start(self.gateway.port, &self.logins, before);
+        let load = Load::start_paced(self.gateway.port, &self.logins, before, REST);
         thread::sleep(time);
         self.gateway.signal(Signal::STOP);
         let acknowledged = load.acknowledged();

@@ -122,7 +122,7 @@ const REQUEST_BYTES: usize = 100 * 1024 * 1024;
 #[test]
 fn requests_longer_than_the_limit_are_told_and_cost_little_memory() {
     let gateway = Gateway::start();
-    let socket = gateway.dir.join("data/control.sock");
+    let socket = gateway.dir.join("control.sock");
     let (before, _) = gateway.memory_kib();
     let ask = || {
         let mut stream = UnixStream::connect(&socket).expect("the socket is there");

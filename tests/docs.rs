@@ -138,7 +138,7 @@ fn manual_pages_are_without_a_word_of_complaint() {
     pages.sort();
     assert!(pages.len() > 20, "{pages:?}");
     for page in pages {
-        let shown = run(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-P-c"]).arg(&page));
+        let shown = run(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-P-cbou"]).arg(&page));
         let complaint = String::from_utf8_lossy(&shown.stderr).into_owned();
         assert!(shown.status.success() && complaint.is_empty(), "{}: {complaint}", page.display());
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();

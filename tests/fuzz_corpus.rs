@@ -9,6 +9,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("configuration", configuration),
     ("mqtt_session", tidegate::session::mqtt::fuzz::exercise),
     ("payloads", payloads),
+    ("rocketmq_answers", tidegate_rocketmq::wire::fuzz::exercise),
     ("routes", routes),
     ("senml", senml),
     ("spool_commit", tidegate::spool::fuzz::exercise),

@@ -179,7 +179,7 @@ fn a_port_that_is_taken_is_named() {
     let failure = gateway.try_run().expect_err("it does not start");
     let place = format!("cannot listen on 127.0.0.1:{}", gateway.http_port);
     assert!(failure.log.contains(&place) && failure.log.contains("[http]"), "{}", failure.log);
-    gateway.configure("enabled = true\n# listen", "enabled = false\n# listen");
+    gateway.configure("[http]\nenabled = true", "[http]\nenabled = false");
     gateway.run();
     assert_serves(&gateway);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Administers a RocketMQ cluster, 4.9 or 5.x, over its remoting protocol, with Python's own library alone.
 
-A call takes a tenth of a second; the server's own tool (`admin mqadmin ...`) starts a Java machine for each.
+A call takes a quarter of a second; the server's own tool (`admin mqadmin ...`) starts a Java machine for each.
 What is asked for is done on every master broker that the name server knows.
 """
 

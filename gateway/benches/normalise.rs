@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut text = String::new();
         let write = least(|| {
             text.clear();
-            for reading in readings {
+            for reading in readings.iter() {
                 // Writing into a String does not fail.
                 let _infallible = black_box(reading).write_json(&mut text);
             }

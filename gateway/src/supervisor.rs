@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     auth::{self, Registry},
-    bridge::Bridge,
+    bridge::{self, Bridge},
     cli::when::timestamp,
     clock::{Clock, wall_ms},
     config::{CoapConfig, Config, OutputConfig},
@@ -220,6 +220,12 @@ impl Gateway {
     #[must_use]
     pub fn core(&self) -> core::Handle {
         self.core.handle()
+    }
+
+    /// The bridges to the outputs, for who shows them in this process.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<bridge::Handle> {
+        self.bridges.iter().map(Bridge::handle).collect()
     }
 
     /// The alarms, for who shows them in this process.

@@ -9,9 +9,12 @@
 //! libcoap `PUT /example_data`, the one resource of its server that takes a payload by itself; it checks no secret and
 //! keeps the last payload in memory. Path, queries and payload are as long for both, but for three bytes of the path.
 //!
+//! With `--bus`, a backlog on disk is forwarded to RocketMQ instead; there is no peer, the bars are absolute.
+//!
 //! Runs come in the order A B B A, so that a drift of the machine falls on both; a ratio is of the four runs of one such
 //! pair. Each run has a fresh server, and its CPU is counted until it is idle again.
 
+mod bus;
 mod coap;
 mod load;
 mod server;
@@ -42,6 +45,7 @@ struct Options {
     messages: Option<usize>,
     connections: usize,
     gate: bool,
+    bus: Option<bus::Options>,
 }
 
 /// One run of one server.
@@ -63,8 +67,12 @@ fn main() -> ExitCode {
     };
     tidegate_tests::print_sync_times("before");
     let mut kept = true;
-    for window in &options.windows {
-        kept &= compare(&options, *window);
+    if let Some(bus) = &options.bus {
+        kept = bus::forward(bus);
+    } else {
+        for window in &options.windows {
+            kept &= compare(&options, *window);
+        }
     }
     tidegate_tests::print_sync_times("after");
     if kept || !options.gate { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -72,11 +80,14 @@ fn main() -> ExitCode {
 
 const USAGE: &str = "\
 --coap          CoAP, beside libcoap
+--bus           forward a backlog to RocketMQ, started for it
+--name-server HOST:PORT  with --bus: the one that runs there; its topics must be there
+--rounds N      with --bus, 3
 --subject tidegate|mosquitto|libcoap  --peer mosquitto|libcoap|tidegate
 --pairs N       A B B A pairs, 5
 --window N      publishes in flight a connection; twice for two, 1 and 16; over CoAP 1
---messages N    a run, 200,000 with one in flight and 1,000,000 with more
---connections N 100
+--messages N    a run, 200,000 with one in flight and 1,000,000 with more; 1,000,000 with --bus
+--connections N 100; devices, 1,000, with --bus
 --gate          exit 1 when a bar is not kept";
 
 fn options() -> Result<Options, String> {
@@ -89,15 +100,18 @@ fn options() -> Result<Options, String> {
         messages: None,
         connections: 100,
         gate: false,
+        bus: None,
     };
+    let (mut is_bus, mut name_server, mut rounds, mut connections) = (false, None, 3, None);
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--gate" => options.gate = true,
+            "--bus" => is_bus = true,
             "--coap" => (options.protocol, options.peer) = (Protocol::Coap, Kind::Libcoap),
             _ => {}
         }
-        if ["--gate", "--coap"].contains(&word.as_str()) {
+        if ["--gate", "--coap", "--bus"].contains(&word.as_str()) {
             continue;
         }
         let value = words.next().ok_or_else(|| format!("{word} needs a value, or is not known"))?;
@@ -108,9 +122,16 @@ fn options() -> Result<Options, String> {
             "--pairs" => options.pairs = number()?.max(1),
             "--window" => options.windows.push(number()?.clamp(1, 256)),
             "--messages" => options.messages = Some(number()?.max(1)),
-            "--connections" => options.connections = number()?.clamp(1, 10_000),
+            "--connections" => connections = Some(number()?.clamp(1, 10_000)),
+            "--rounds" => rounds = number()?.max(1),
+            "--name-server" => name_server = Some(value),
             _ => return Err(format!("{word} is not known")),
         }
+    }
+    options.connections = connections.unwrap_or(options.connections);
+    if is_bus {
+        let (messages, devices) = (options.messages.unwrap_or(1_000_000), connections.unwrap_or(1_000));
+        options.bus = Some(bus::Options { name_server, messages, devices, rounds });
     }
     if options.protocol == Protocol::Coap {
         options.windows = vec![1];

@@ -96,11 +96,7 @@ impl Server {
 
     /// User and system time so far.
     pub fn cpu_s(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the server runs");
-        // Behind the name, which may hold blanks: state is field 3 of proc(5), utime 14, stime 15.
-        let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
-        let ticks = |field: usize| fields[field - 3].parse::<f64>().expect("ticks");
-        (ticks(14) + ticks(15)) / TICKS_PER_S
+        cpu_s_of(self.pid())
     }
 
     /// Waits until it uses no CPU for a while: what it does after an acknowledgement is its work, too.
@@ -129,6 +125,15 @@ impl Server {
         let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
         line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
     }
+}
+
+/// User and system time of a process so far.
+pub fn cpu_s_of(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
+    // Behind the name, which may hold blanks: state is field 3 of proc(5), utime 14, stime 15.
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |field: usize| fields[field - 3].parse::<f64>().expect("ticks");
+    (ticks(14) + ticks(15)) / TICKS_PER_S
 }
 
 fn start_tidegate(logins: usize) -> Server {

@@ -28,11 +28,17 @@ pub struct Load {
 impl Load {
     /// One connection a login, until the connection ends or [`Load::stop`]. Numbers go on where `before` ends.
     pub fn start(port: u16, logins: &[Login], before: &Acknowledged) -> Self {
+        Self::start_paced(port, logins, before, Duration::ZERO)
+    }
+
+    /// The same, with a `rest` of each connection behind each acknowledgement: for loads that a disk of a few hundred
+    /// MiB has to hold, however fast the gateway is.
+    pub fn start_paced(port: u16, logins: &[Login], before: &Acknowledged, rest: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(Mutex::new(before.clone()));
         let spawn = |login: &Login| {
             let (login, stop, acknowledged) = (login.clone(), Arc::clone(&stop), Arc::clone(&acknowledged));
-            thread::spawn(move || publish_all(port, &login, &stop, &acknowledged))
+            thread::spawn(move || publish_all(port, &login, rest, &stop, &acknowledged))
         };
         let threads = logins.iter().map(spawn).collect();
         Self { stop, acknowledged, threads }
@@ -53,7 +59,13 @@ impl Load {
     }
 }
 
-fn publish_all(port: u16, login: &Login, stop: &AtomicBool, acknowledged: &Mutex<Acknowledged>) {
+fn publish_all(
+    port: u16,
+    login: &Login,
+    rest: Duration,
+    stop: &AtomicBool,
+    acknowledged: &Mutex<Acknowledged>,
+) {
     let connect =
         Connect { version: Version::V5, client_id: &login.user, login: Some(login), keep_alive_s: 60 };
     // The first of several connections may already have met the fault that ends the gateway.
@@ -88,6 +100,7 @@ fn publish_all(port: u16, login: &Login, stop: &AtomicBool, acknowledged: &Mutex
                 }
                 confirmed += 1;
                 acknowledged.lock().expect("no device panics with it").insert(login.user.clone(), confirmed);
+                thread::sleep(rest);
             }
             Ok(Some(_)) | Err(_) => return,
             Ok(None) => {}

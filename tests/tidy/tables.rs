@@ -78,6 +78,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["gateway/src/web/"]),
     ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
     ("jiff", &["gateway/src/cli/"]),
+    ("memchr", &["gateway/src/service/alarm/rules.rs"]),
     ("minicbor", &["gateway/src/normalise/cbor.rs"]),
     ("nix", &["gateway/src/listener/datagrams.rs"]),
     ("pbkdf2", &["gateway/src/auth/mosquitto.rs"]),

@@ -89,8 +89,8 @@ impl Carrier {
                 continue;
             }
             self.pulse.beat();
-            let idle = IDLE.min(self.output.pause(Lane::Telemetry)).max(GATHER);
-            let idle = if self.output.pause(Lane::Telemetry).is_zero() { IDLE } else { idle };
+            let pause = self.output.pause(Lane::Telemetry);
+            let idle = if pause.is_zero() { IDLE } else { pause.clamp(GATHER, IDLE) };
             tokio::select! {
                 () = committed.notified() => {}
                 () = tokio::time::sleep(idle) => {}

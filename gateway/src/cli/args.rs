@@ -54,7 +54,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Watch readings and alarms on a bus, from anywhere
     #[command(long_about = help::SERVICE, after_help = help::SERVICE_AFTER)]
-    Service(ServiceArgs),
+    Service(Box<ServiceArgs>),
+    /// Look at what an output needs at its destination
+    #[command(long_about = help::OUTPUT, after_help = help::OUTPUT_AFTER)]
+    Output(OutputArgs),
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),
@@ -215,6 +218,35 @@ pub struct ReplayArgs {
     pub output: String,
 }
 
+/// `tidegate output`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct OutputArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: OutputCommand,
+}
+
+/// What `tidegate output` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum OutputCommand {
+    /// Connect to RocketMQ and print what is missing, as lines to run
+    Check(OutputCheckArgs),
+}
+
+/// `tidegate output check`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct OutputCheckArgs {
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// This output only
+    #[arg(long, value_name = "NAME")]
+    pub output: Option<String>,
+    /// Send one test message, tag `check`, to the device topic
+    #[arg(long)]
+    pub send: bool,
+}
+
 /// `tidegate spool`
 #[derive(Clone, Debug, ClapArgs)]
 pub struct SpoolArgs {
@@ -298,6 +330,9 @@ pub struct DemoArgs {
     /// Folder for the data, kept afterwards; without it a fresh one, deleted at the end
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Deliver to RocketMQ too: its name server
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rocketmq: Option<String>,
     /// What to log.
     #[command(flatten)]
     pub log: LogArgs,

@@ -98,6 +98,15 @@ Examples:
   tidegate replay --from -2h --output file
   tidegate replay --from 2026-11-20T08:00:00Z --to 2026-11-20T09:00:00Z --output file";
 
+pub(super) const OUTPUT: &str = "\
+Looks at what an output needs at its destination. It changes nothing there, and a running gateway is not disturbed.";
+pub(super) const OUTPUT_AFTER: &str = "\
+Examples:
+  tidegate output check                  what RocketMQ lacks, each with the line that an administrator runs
+  tidegate output check --send           sends one message besides
+
+Exit code 0 when readings can get there, 1 when something is missing.";
+
 pub(super) const SERVICE: &str = "\
 Watches a bus from anywhere: each service is a member of a consumer group. Start it twice and the two share the \
 messages; with --broadcast each gets all of them. Members that come, go or die are noticed, and the others take over. \
@@ -159,7 +168,8 @@ Starts a gateway in a fresh folder and virtual sensors that send to it over MQTT
 pub(super) const DEMO_AFTER: &str = "\
 Examples:
   tidegate demo
-  tidegate demo --duration 60s --devices 1000 --interval 1s";
+  tidegate demo --duration 60s --devices 1000 --interval 1s
+  tidegate demo --rocketmq 127.0.0.1:9876";
 
 pub(super) const CONFIG: &str = "\
 Prints every key of the configuration with its type, default, range and meaning, and whether a change counts when the \

@@ -14,6 +14,7 @@ pub mod device;
 mod error;
 mod help;
 pub mod man;
+mod output;
 pub mod print;
 pub mod quickstart;
 mod run;
@@ -26,8 +27,8 @@ pub use self::{
     args::{
         Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
         DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, ManArgs,
-        QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs, SpoolCommand, SpoolDirArgs,
-        SpoolForgetArgs, StatusArgs, TailArgs,
+        OutputArgs, OutputCheckArgs, OutputCommand, QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs,
+        SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -49,6 +50,7 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
         Command::Service(args) => service::run(args),
+        Command::Output(args) => output::run(args, wall_ms),
         Command::Spool(args) => spool::run(args),
         Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]

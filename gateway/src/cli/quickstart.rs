@@ -161,7 +161,7 @@ In another terminal, watch what comes in, or subscribe:
 
 In a third, send:
   mosquitto_pub -h 127.0.0.1 -p {port} -u {DEVICE} -P '{device}' -i {DEVICE} -q 1 -t telemetry -m '{{\"temperature\":23.4}}'
-  coap-client -m post -t 50 -e '{{\"temperature\":23.4}}' 'coap://127.0.0.1:{coap_port}/telemetry?device={DEVICE}&token={device}'
+  coap-client-notls -m post -t 50 -e '{{\"temperature\":23.4}}' 'coap://127.0.0.1:{coap_port}/telemetry?device={DEVICE}&token={device}'
 
 See how it is, and try a thousand devices:
   {tidegate} status -c {config}

@@ -65,6 +65,7 @@ fn the_help_names_every_command_and_the_exit_codes() {
         "tail",
         "status",
         "replay",
+        "output",
         "spool",
         "demo",
         "config",

@@ -112,6 +112,21 @@ name = "file"
 dir = "out"             # starts at the data folder
 rotate_bytes = "64MiB"
 keep_files = 16         # closed files that stay
+
+# Apache RocketMQ; `tidegate output check` says what is missing there.
+# [[output]]
+# type = "rocketmq"
+# name_servers = ["127.0.0.1:9876"]
+# topic = "iot-topic"               # a single number
+# device_topic = "iot-device-topic" # everything else
+# split = false         # one message a measurement
+# batch = true          # some hosted clusters refuse batches
+# access_key = "tidegate"
+# secret_key_file = "rocketmq.secret"
+# tls = true
+# ca_file = "ca.crt"
+# labels = { site = "north" }       # properties that every message gets
+# rate_max = 20000      # telemetry messages a second
 "#;
 
 const SPOOL: &str = r#"# Readings wait on disk until every output has them.

@@ -9,7 +9,7 @@ use super::{
     Config,
     broker::{self, Dead, Publisher},
     hub::Hub,
-    message::{Round, topic},
+    message::{Round, passed_over, topic},
 };
 use crate::{
     clock::deadline,
@@ -18,6 +18,9 @@ use crate::{
 
 /// Bytes of records in a round.
 const ROUND_BYTES_MAX: usize = 64 * 1024;
+/// Records that have become durable in one wait and are still handed over. More are passed over: whoever follows reads
+/// them in the spool, which costs less than a copy of each for the router and another for every service.
+const ROUND_RECORDS_MAX: u64 = 512;
 /// How long commits are gathered into a round: little for eyes and alarms, and many commits under load.
 const GATHER: Duration = Duration::from_millis(20);
 /// Time between two heartbeats when there is nothing to hand over.
@@ -142,7 +145,15 @@ impl Feeder {
         publisher: &mut Publisher,
         reader: &mut Reader,
     ) -> Result<Result<bool, Dead>, ReadError> {
-        let from = reader.offset();
+        let (lane, from) = (reader.lane(), reader.offset());
+        let end = self.spool.watermark().durable().end(lane);
+        let until = deadline(Duration::from_millis(BEAT_MS_MAX));
+        if end.saturating_sub(from) > ROUND_RECORDS_MAX {
+            *reader = self.spool.reader(lane, end);
+            self.hub.note_passed_over();
+            let message = (topic(lane, None).into(), passed_over(lane, from, end).into());
+            return Ok(publisher.publish([message], until).map(|()| true));
+        }
         let batch = reader.next_batch(ROUND_BYTES_MAX)?;
         if batch.is_empty() {
             return Ok(Ok(false));
@@ -153,8 +164,7 @@ impl Feeder {
         }
         // What is lost before the batch is not part of the round: whoever follows asks the spool about it.
         let from = batch.lost().map_or(from, |lost| lost.to);
-        let round = self.round(&batch, (reader.lane(), from));
-        let until = deadline(Duration::from_millis(BEAT_MS_MAX));
+        let round = self.round(&batch, (lane, from));
         Ok(publisher.publish(round, until).map(|()| true))
     }
 

@@ -186,6 +186,10 @@ impl Follower {
             self.open.clear();
             return Ok(0);
         }
+        if head.count == 0 {
+            self.fall_behind(head.lane);
+            return Ok(0);
+        }
         let is_next = usize::try_from(head.index).is_ok_and(|index| index == expected);
         if !is_next || head.from > *self.next.of(head.lane) {
             return Err(Some(head.lane));

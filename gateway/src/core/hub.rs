@@ -23,6 +23,9 @@ pub struct Status {
     pub rebuilt: u64,
     /// Times that a service found a hole in what the router gave it and read the spool instead.
     pub reread: u64,
+    /// Times that so much became durable at once that it was left to the spool.
+    #[serde(default)]
+    pub passed_over: u64,
 }
 
 #[derive(Default)]
@@ -39,6 +42,7 @@ pub(super) struct Hub {
     followers: AtomicUsize,
     rebuilt: AtomicU64,
     reread: AtomicU64,
+    passed_over: AtomicU64,
 }
 
 impl Hub {
@@ -116,6 +120,10 @@ impl Hub {
         self.reread.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn note_passed_over(&self) {
+        self.passed_over.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A link that nobody uses, with the number of its router.
     pub(super) fn take_link(&self) -> Option<(Link, u64)> {
         let mut held = self.links();
@@ -141,6 +149,7 @@ impl Hub {
             followers: u64::try_from(self.followers.load(Ordering::Acquire)).unwrap_or(u64::MAX),
             rebuilt: self.rebuilt.load(Ordering::Relaxed),
             reread: self.reread.load(Ordering::Relaxed),
+            passed_over: self.passed_over.load(Ordering::Relaxed),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A round is what one look at a lane of the spool has found. Its messages are numbered, and each says which offsets
 //! the round covers: whoever holds all of them, numbered from 0, knows that nothing of these offsets is missing.
 //!
+//! A round of no messages stands for records that were not handed over: they are read in the spool.
+//!
 //! A message, little endian: lane (u8), first offset of the round, offset behind it (u64 each), number of the message
 //! in the round, messages in the round (u32 each); then the records, each as its offset (u64) and its bytes as in a
 //! commit.
@@ -100,6 +102,11 @@ impl<'a> Round<'a> {
         }
         self.messages
     }
+}
+
+/// A message in place of the records `from` to `to`, which whoever follows reads in the spool.
+pub(super) fn passed_over(lane: Lane, from: Offset, to: Offset) -> Vec<u8> {
+    Head { lane, from, to, index: 0, count: 0 }.to_bytes().to_vec()
 }
 
 /// The records of a message, in order.

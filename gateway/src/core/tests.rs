@@ -171,12 +171,34 @@ fn one_who_falls_behind_the_log_reads_the_spool() {
     // More messages than a link and the log have room for, while the service does not look.
     for number in 0..1000 {
         fixture.append(Lane::Telemetry, &format!("sensor_{number}"), "telemetry", &format!("{number:0>500}"));
+        if number % 200 == 0 {
+            // Not all at once, or it would be passed over.
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
     fixture.spool.drain().unwrap();
     std::thread::sleep(Duration::from_millis(200));
     let taken = take(&mut follower, Lane::Telemetry, 1000);
     assert_eq!(taken.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
     assert!(fixture.status().reread > 0, "the log held all of it: {:?}", fixture.status());
+}
+
+#[test]
+fn a_rush_is_passed_over_and_read_in_the_spool() {
+    let fixture = Fixture::new(Config::default());
+    let mut follower = fixture.follower();
+    fixture.wait_until("a router", |status| status.alive);
+    connect(&mut follower);
+    let mut sent = 0;
+    let until = deadline(SOON_MAX);
+    while fixture.status().passed_over == 0 {
+        assert!(!is_over(until), "{sent} records were never too many at once: {:?}", fixture.status());
+        fixture.append_many(Lane::Telemetry, sent..sent + 2_000);
+        assert_eq!(take(&mut follower, Lane::Telemetry, 2_000), numbered(sent..sent + 2_000));
+        sent += 2_000;
+    }
+    assert_eq!((fixture.status().rebuilt, fixture.status().reread), (0, 0));
+    assert!(follower.has_link());
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn check_reading(reading: &Reading) -> Result<(), String> {
     let mut written = String::new();
     reading.write_json(&mut written).map_err(|problem| problem.to_string())?;
     let read = json::parse(written.as_bytes()).unwrap_or_default();
-    ensure(read.as_slice() == [reading.clone()], "a written reading reads back as itself")
+    ensure(*read == [reading.clone()], "a written reading reads back as itself")
 }
 
 fn check_parts(message: &Message<'_>, payload: &[u8]) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use tidegate_protocol::{InvalidName, Name, Reading, Unit, Value};
 
-use super::{READINGS_MAX, plain};
+use super::{READINGS_MAX, Readings, plain};
 
 /// Why a payload gave no readings.
 #[derive(Debug)]
@@ -21,20 +21,22 @@ pub(super) enum Unfit {
 ///
 /// A key that stands twice makes the shape unknown: which of the two is meant is not ours to choose (RFC 8259
 /// section 4 leaves it open).
-pub(super) fn parse(payload: &[u8]) -> Result<Vec<Reading>, Unfit> {
-    let mut readings = vec![Reading::new()];
-    if readings.first_mut().is_some_and(|reading| plain::read(payload, reading).is_some()) {
+pub(super) fn parse(payload: &[u8]) -> Result<Readings, Unfit> {
+    let mut readings = Readings::new();
+    readings.all().push(Reading::new());
+    if let Some(object) = readings.first_mut().and_then(|reading| plain::read(payload, reading)) {
+        readings.set_object(object);
         return Ok(readings);
     }
     parse_general(payload)
 }
 
 /// As [`parse`], whatever the payload looks like.
-pub(super) fn parse_general(payload: &[u8]) -> Result<Vec<Reading>, Unfit> {
-    let mut readings = Vec::with_capacity(1);
+pub(super) fn parse_general(payload: &[u8]) -> Result<Readings, Unfit> {
+    let mut readings = Readings::new();
     let mut reserved = false;
     let mut source = serde_json::Deserializer::from_slice(payload);
-    let shape = Shape { readings: &mut readings, reserved: &mut reserved };
+    let shape = Shape { readings: readings.all(), reserved: &mut reserved };
     let read = shape.deserialize(&mut source).and_then(|()| source.end());
     match read {
         Ok(()) if reserved => Err(Unfit::ReservedName),

@@ -1,8 +1,8 @@
 use std::{fmt, ops::Deref};
 
-use tidegate_protocol::{DeviceId, Lane, Name, Reading, topic::LaneTopic};
+use tidegate_protocol::{DeviceId, Lane, Name, topic::LaneTopic};
 
-use super::{BodyForm, IdForm, table::Route};
+use super::{BodyForm, IdForm, Readings, table::Route};
 
 /// What a payload has become: whose it is, where it goes, and what it says.
 ///
@@ -38,7 +38,7 @@ pub struct Message<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// At least one reading, each with at least one measurement.
-    Readings(Vec<Reading>),
+    Readings(Readings),
     /// In no known shape: the bytes are passed on as sent.
     Raw,
 }

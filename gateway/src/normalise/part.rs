@@ -138,7 +138,7 @@ impl<'h> Holds<'h> {
     pub(super) fn of(content: &'h Content) -> Self {
         match content {
             Content::Raw => Self::Nothing,
-            Content::Readings(readings) => match readings.as_slice() {
+            Content::Readings(readings) => match &**readings {
                 [Reading { measurements, .. }] if measurements.len() == 1 => {
                     measurements.first().map_or(Self::Nothing, Self::One)
                 }

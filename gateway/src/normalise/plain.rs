@@ -4,6 +4,8 @@
 //! at most, and leaves everything else, faults among it, to the general reader. What it takes, it reads as that one
 //! does; a property test holds the two together.
 
+use std::ops::Range;
+
 use tidegate_protocol::{ENVELOPE_WORDS, Measurement, Name, Reading, Value};
 
 /// Digits of which a double holds every combination.
@@ -13,11 +15,13 @@ const DIGITS_MAX: usize = 15;
 const POWERS: [f64; DIGITS_MAX + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Puts what `payload` says into `reading`, which is empty; `None` when the general reader is to look at it, and
-/// then `reading` holds nothing of use.
-pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
-    let mut text = Text { rest: payload, seen: 0 };
+/// Puts what `payload` says into `reading`, which is empty, and returns where the object of the measurements stands, an
+/// empty range where other words stand among them. `None` when the general reader is to look at it, and then `reading`
+/// holds nothing of use.
+pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<Range<usize>> {
+    let mut text = Text { whole: str::from_utf8(payload).ok()?, rest: payload, seen: 0 };
     text.expect(b'{')?;
+    let mut from = text.at() - 1;
     loop {
         let key = text.key()?;
         match key {
@@ -26,24 +30,31 @@ pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<()> {
             "ts" if reading.ts.is_none() => reading.ts = Some(text.whole()?),
             "values" if reading.measurements.is_empty() => {
                 text.expect(b'{')?;
+                from = text.at() - 1;
                 text.measurements(reading)?;
+                let values = from..text.at();
                 // A measurement beside it is for the general reader to refuse.
-                return text.end_after_values(reading);
+                return text.end_after_values(reading).map(|()| values);
             }
             _ if ENVELOPE_WORDS.contains(&key) => return None,
             _ => text.measurement(key, reading)?,
         }
         if text.is_last()? {
-            return (!reading.measurements.is_empty()).then(|| text.end())?;
+            let is_alone = reading.boot.is_none() && reading.sequence.is_none() && reading.ts.is_none();
+            let values = if is_alone { from..text.at() } else { 0..0 };
+            text.end()?;
+            return (!reading.measurements.is_empty()).then_some(values);
         }
     }
 }
 
 /// What is left to read.
 struct Text<'a> {
+    /// The payload.
+    whole: &'a str,
     rest: &'a [u8],
     /// A bit for each kind of name that was read: what is of a new kind need not be looked for among the others.
-    seen: u64,
+    seen: u128,
 }
 
 impl<'a> Text<'a> {
@@ -51,6 +62,11 @@ impl<'a> Text<'a> {
         while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
             self.rest = rest;
         }
+    }
+
+    /// How much was read.
+    fn at(&self) -> usize {
+        self.whole.len() - self.rest.len()
     }
 
     fn expect(&mut self, byte: u8) -> Option<()> {
@@ -64,10 +80,11 @@ impl<'a> Text<'a> {
     fn key(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let len = self.rest.iter().position(|byte| *byte == b'"')?;
-        let (key, rest) = self.rest.split_at_checked(len)?;
-        self.rest = rest.get(1..)?;
+        let from = self.at();
+        let key = self.whole.get(from..from + len)?;
+        self.rest = self.rest.get(len + 1..)?;
         self.expect(b':')?;
-        str::from_utf8(key).ok()
+        Some(key)
     }
 
     /// Whether an object ends here; else a comma has been read.
@@ -174,21 +191,24 @@ impl<'a> Text<'a> {
     }
 }
 
-/// One of 64 bits, by the last two letters: names of one device often begin alike.
-fn kind(name: &[u8]) -> u64 {
+/// One of 128 bits, by the last two letters: names of one device often begin alike, and two digits are a number.
+fn kind(name: &[u8]) -> u128 {
     let [.., before, last] = name else { return 1 };
-    1 << ((u32::from(*before) * 5 + u32::from(*last)) % 64)
+    1 << ((u32::from(*before) * 10 + u32::from(*last)) % 128)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::json, *};
+    use super::{
+        super::{Readings, json},
+        *,
+    };
 
-    fn both(payload: &str) -> (Option<Reading>, Option<Vec<Reading>>) {
+    fn both(payload: &str) -> (Option<Reading>, Option<Readings>) {
         let mut reading = Reading::new();
-        let plain = read(payload.as_bytes(), &mut reading).map(|()| reading);
+        let plain = read(payload.as_bytes(), &mut reading).map(|_| reading);
         (plain, json::parse_general(payload.as_bytes()).ok())
     }
 
@@ -202,8 +222,26 @@ mod tests {
             r#"{"seq":1,"temperature":23.4}"#,
         ] {
             let (plain, general) = both(payload);
-            assert_eq!(plain.map(|reading| vec![reading]), general, "{payload}");
+            assert_eq!(plain.map(|reading| Readings::from(vec![reading])), general, "{payload}");
             assert!(general.is_some());
+        }
+    }
+
+    /// What the object says that `payload` is said to hold.
+    fn object(payload: &str) -> Option<(&str, Readings)> {
+        let readings = json::parse(payload.as_bytes()).ok()?;
+        Some((readings.object(payload.as_bytes())?, readings))
+    }
+
+    #[test]
+    fn the_object_of_the_measurements_is_found_where_it_stands_alone_in_one_line() {
+        let found = |payload| object(payload).map(|(object, _)| object);
+        assert_eq!(found(r#"{"boot":7,"values":{"a": 1.50},"seq":1}"#), Some(r#"{"a": 1.50}"#));
+        assert_eq!(found(" {\"a\":1,\"b\":2} \n"), Some(r#"{"a":1,"b":2}"#));
+        for payload in
+            ["{\"seq\":1,\"a\":2}", "{\"values\":{\"a\":\n1}}", "{\"a\":\t1}", "{\"a\":true}", "[{\"a\":1}]"]
+        {
+            assert_eq!(found(payload), None, "{payload}");
         }
     }
 
@@ -249,7 +287,12 @@ mod tests {
         ) {
             let (plain, general) = both(&payload);
             if let Some(plain) = plain {
-                prop_assert_eq!(Some(vec![plain]), general);
+                prop_assert_eq!(Some(Readings::from(vec![plain])), general);
+            }
+            if let Some((object, readings)) = object(&payload) {
+                let again = json::parse_general(object.as_bytes()).unwrap();
+                prop_assert_eq!(&again[0].measurements, &readings[0].measurements);
+                prop_assert!(!object.contains('\n'));
             }
         }
 
@@ -258,7 +301,7 @@ mod tests {
             let payload = format!("{{\"a\":{whole}.{fraction}}}");
             let (plain, general) = both(&payload);
             prop_assert!(plain.is_some());
-            prop_assert_eq!(plain.map(|reading| vec![reading]), general);
+            prop_assert_eq!(plain.map(|reading| Readings::from(vec![reading])), general);
         }
     }
 }

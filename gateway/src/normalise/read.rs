@@ -3,7 +3,7 @@
 use tidegate_protocol::{DeviceId, Name, Reading, Topic, Value, topic::lane_word};
 
 use super::{
-    Content, Format, Input, LINE_NAME, Reject, VALUE_NAME, cbor,
+    Content, Format, Input, LINE_NAME, Readings, Reject, VALUE_NAME, cbor,
     json::{self, Unfit},
     media::Media,
     senml::{self, Naming},
@@ -79,7 +79,11 @@ impl Reader<'_> {
     fn cbor(&self) -> Result<Content, Reject> {
         let Some(text) = cbor::to_json(self.input.payload, |_| None) else { return Ok(Content::Raw) };
         let read = match text.as_bytes().first() {
-            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(Content::Readings),
+            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(|mut readings| {
+                // It stands in the text, not in the payload.
+                readings.set_object(0..0);
+                Content::Readings(readings)
+            }),
             _ => match json::parse_value(text.as_bytes()) {
                 Ok(value) => return self.single(value, VALUE_NAME),
                 Err(unfit) => Err(unfit),
@@ -116,7 +120,7 @@ impl Reader<'_> {
             }
             self.device = named;
         }
-        Ok(Content::Readings(pack.readings))
+        Ok(Content::Readings(pack.readings.into()))
     }
 
     fn naming(&self) -> Result<Naming<'_>, Reject> {
@@ -172,7 +176,8 @@ impl Reader<'_> {
             Some(name) => name,
             None => Name::new(other).map_err(|_| Reject::Name)?,
         };
-        let mut readings = vec![Reading::new()];
+        let mut readings = Readings::new();
+        readings.all().push(Reading::new());
         if let Some(reading) = readings.first_mut() {
             reading.push(name, value).map_err(|_| Reject::Format)?;
         }

@@ -15,7 +15,8 @@ pub(super) fn push(lines: &mut String, item: &Item<'_>) {
         Part::Message(message) => match &message.content {
             Content::Readings(readings) => {
                 for (index, reading) in readings.iter().enumerate() {
-                    push_reading(lines, item, message, reading, index);
+                    let object = readings.object(item.record.payload);
+                    push_reading(lines, item, message, (reading, index), object);
                 }
             }
             Content::Raw => push_raw(lines, item, Some(message)),
@@ -25,7 +26,13 @@ pub(super) fn push(lines: &mut String, item: &Item<'_>) {
     }
 }
 
-fn push_reading(lines: &mut String, item: &Item<'_>, message: &Message<'_>, reading: &Reading, index: usize) {
+fn push_reading(
+    lines: &mut String,
+    item: &Item<'_>,
+    message: &Message<'_>,
+    (reading, index): (&Reading, usize),
+    object: Option<&str>,
+) {
     open(lines, item);
     let device = message.device.as_str();
     // The record's uid is only made where the reading has no numbers of its own.
@@ -43,7 +50,13 @@ fn push_reading(lines: &mut String, item: &Item<'_>, message: &Message<'_>, read
         json::push_plain(lines, "seq", sequence);
     }
     push_times(lines, item, reading.ts);
-    push_values(lines, reading);
+    match object {
+        Some(object) => {
+            json::push_name(lines, "values");
+            lines.push_str(object);
+        }
+        None => push_values(lines, reading),
+    }
     close(lines);
 }
 

@@ -97,6 +97,9 @@ fn outputs(page: &mut Exposition, outputs: &[OutputStatus]) {
         output.unsent
     });
     each("tidegate_output_delivered_records_total", Counter, "Records delivered.", |output| output.delivered);
+    each("tidegate_output_dead_letters_total", Counter, "Messages refused for good.", |output| {
+        output.dead_letters
+    });
     each("tidegate_output_failures_total", Counter, "Failed tries to deliver.", |output| output.failed);
 }
 

@@ -22,8 +22,9 @@ class Duplicates:
     def is_duplicate(self, stream, boot, seq, uid):
         """Whether this message was here before; remembers it.
 
-        `stream` is what is numbered in one line: topic, tag and device. `boot`, `seq` and `uid` are the properties
-        tg_boot, tg_seq (None when there is none) and uid.
+        `stream` is what is numbered in one line: topic, lane, tag and device; a split reading has a tag for each
+        measurement, and an urgent lane overtakes the other. `boot`, `seq` and `uid` are the properties tg_boot,
+        tg_seq (None when there is none) and uid.
         """
         if boot is None or seq is None:
             return not self.is_new_id(uid)

@@ -15,7 +15,7 @@ from rocketmq.client import MessageModel, PushConsumer
 import options
 from duplicates import Duplicates
 
-PROPERTIES = ("uid", "tg_dev", "tg_boot", "tg_seq", "tg_ts", "tg_ts_gw", "tg_proto", "UNIQ_KEY", "__SHARDINGKEY")
+PROPERTIES = ("uid", "tg_dev", "tg_boot", "tg_seq", "tg_lane", "tg_ts", "tg_ts_gw", "tg_proto", "UNIQ_KEY", "__SHARDINGKEY")
 
 
 class Printer:
@@ -34,7 +34,7 @@ class Printer:
                 "body": message.body.decode("utf-8", "backslashreplace")}
         with self.lock:
             line["duplicate"] = self.duplicates.is_duplicate(
-                f"{message.topic} {tags} {keys}", properties.get("tg_boot"), properties.get("tg_seq"),
+                f"{message.topic} {properties.get('tg_lane')} {tags} {keys}", properties.get("tg_boot"), properties.get("tg_seq"),
                 properties.get("uid", message.id))
             print(json.dumps(line, ensure_ascii=False), flush=True)
 

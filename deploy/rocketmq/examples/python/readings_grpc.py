@@ -29,7 +29,7 @@ def line_of(message, duplicates):
             "retries": message.delivery_attempt - 1, "properties": properties,
             "body": message.body.decode("utf-8", "backslashreplace"),
             "duplicate": duplicates.is_duplicate(
-                f"{message.topic} {message.tag} {keys}", properties.get("tg_boot"), properties.get("tg_seq"),
+                f"{message.topic} {properties.get('tg_lane')} {message.tag} {keys}", properties.get("tg_boot"), properties.get("tg_seq"),
                 properties.get("uid", message.message_id))}
 
 

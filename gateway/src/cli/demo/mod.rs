@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,8 +18,9 @@ use super::{
 };
 use crate::{
     auth::{self, DeviceAnswer, DeviceCommand, Registry},
+    bridge,
     clock::wall_ms,
-    config::{Config, OutputConfig},
+    config::{Config, OutputConfig, RocketMqConfig},
     control::{Tail, TailRequest},
     logging,
     service::alarm,
@@ -41,7 +43,7 @@ const LOOKS_MAX: usize = 16;
 /// [`Error::Failed`] when the audit finds a reading lost, altered or out of order.
 pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
     let folder = Folder::make(args.data.as_deref())?;
-    let config = configuration(folder.path());
+    let config = configuration(folder.path(), args.rocketmq.as_deref())?;
     let log = logging::Config { level: logging::Level::Warn, ..config.log };
     logging::start(log, args.log.log_level, args.log.log_format)?;
     raise_file_limit();
@@ -67,13 +69,20 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
     Err(Error::Failed("the audit failed: see the lines above".to_owned()))
 }
 
-/// The gateway's defaults, in a folder of its own and on a free port.
-fn configuration(folder: &Path) -> Config {
+/// The gateway's defaults, in a folder of its own and on a free port, with the bus as a second output.
+fn configuration(folder: &Path, bus: Option<&str>) -> Result<Config, Error> {
     let mut config = Config { data: folder.to_owned(), ..Config::default() };
     config.mqtt.port = 0;
     config.coap.port = 0;
     config.http.enabled = false;
-    config
+    if let Some(server) = bus {
+        if server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
+            return Err(Error::Usage(format!("{server} is no HOST:PORT; try 127.0.0.1:9876")));
+        }
+        let bus = RocketMqConfig { name_servers: vec![server.to_owned()], ..RocketMqConfig::default() };
+        config.outputs.push(OutputConfig::RocketMq(Box::new(bus)));
+    }
+    Ok(config)
 }
 
 fn add_sensors(config: &Config, count: u32) -> Result<Vec<Login>, Error> {
@@ -113,6 +122,7 @@ fn plan(args: &DemoArgs, config: &Config, gateway: &Gateway, credentials: Vec<Lo
 async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
     let failed = |error: io::Error| Error::Failed(format!("cannot wait for signals: {error}"));
     let alarms = gateway.alarms();
+    let outputs = gateway.outputs();
     let mut tail = Tail::start(&gateway.core(), gateway.routes(), TailRequest::default())
         .map_err(|error| Error::Disk(error.to_string()))?;
     let mut table = Table::new();
@@ -141,10 +151,20 @@ async fn play(plan: Plan, gateway: Gateway) -> Result<Report, Error> {
         End::Stopped => {
             let alarm::Status { told_raised, told_cleared, .. } = alarms.status();
             print::line(format_args!("alarms: {told_raised} raised, {told_cleared} cleared"))?;
+            outputs.iter().try_for_each(show_output)?;
             report.map_err(|error| Error::Failed(error.to_string()))
         }
         End::Failed(reason) => Err(Error::Disk(reason)),
     }
+}
+
+fn show_output(output: &bridge::Handle) -> Result<(), Error> {
+    let counters = output.counters();
+    let delivered = counters.delivered.load(Ordering::Relaxed);
+    let trouble = counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let trouble = if trouble.is_empty() { trouble } else { format!("; {trouble}") };
+    print::line(format_args!("output {}: {delivered} records delivered{trouble}", output.name()))?;
+    Ok(())
 }
 
 /// One line about the whole.

@@ -22,11 +22,7 @@ use tidegate_protocol::Lane;
 use tidegate_rocketmq::{
     Client, Encoded, NameServers, Producer, Route, RouteError, SendError, View,
     producer::{Answer, To, Verdict},
-    wire::{
-        code::answer,
-        hash,
-        route::{NEW_TOPIC_QUEUES, Queue},
-    },
+    wire::{code::answer, hash, route::Queue},
 };
 use tokio::task::JoinSet;
 
@@ -37,6 +33,7 @@ use crate::{
     spool::Lost,
 };
 
+pub mod check;
 pub mod mapping;
 
 mod dead;
@@ -161,6 +158,10 @@ impl RocketMqOutput {
         self.settle_trouble().await?;
         while self.held > 0 {
             self.pump();
+            if self.flights.is_empty() {
+                // Not to be: then all of it is delivered again.
+                return Err(io::Error::other("messages are held and none is on its way").into());
+            }
             self.step().await?;
             self.fail_in_trouble()?;
         }
@@ -455,10 +456,7 @@ fn told_of_route(error: &RouteError, topic: &str) -> String {
 }
 
 fn told_missing(topic: &str) -> String {
-    format!(
-        "topic {topic} does not exist; make it with: {}",
-        options::update_topic("DefaultCluster", topic, NEW_TOPIC_QUEUES)
-    )
+    format!("topic {topic} does not exist; make it, as `tidegate output check` says")
 }
 
 #[cfg(test)]

@@ -52,8 +52,8 @@ fn secret(config: &RocketMqConfig) -> io::Result<String> {
     }
 }
 
-/// The line that makes a topic.
+/// The line that makes a topic. A server 5.x can be told besides that order matters: `-a +message.type=FIFO`.
 #[must_use]
-pub fn update_topic(cluster: &str, topic: &str, queues: u32) -> String {
-    format!("mqadmin updateTopic -n NAMESERVER -c {cluster} -t {topic} -r {queues} -w {queues}")
+pub fn update_topic(name_server: &str, cluster: &str, topic: &str, queues: u32) -> String {
+    format!("mqadmin updateTopic -n {name_server} -c {cluster} -t {topic} -r {queues} -w {queues}")
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use memchr::memmem::Finder;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_protocol::{DeviceId, Name, Reading, Value};
@@ -185,6 +186,14 @@ impl Watch {
         Ok(Self { rules, raised: BTreeMap::new(), devices_max, passed_over: 0 })
     }
 
+    /// Whether a JSON object may hold a measurement that a rule is about: its names stand in its text, unless it has
+    /// escapes. Much cheaper than to read it.
+    #[must_use]
+    pub fn may_concern(&self, object: &[u8]) -> bool {
+        let holds = |rule: &Rule| Finder::new(rule.measurement.as_str()).find(object).is_some();
+        self.rules.iter().any(holds) || object.contains(&b'\\')
+    }
+
     /// Looks at a reading of `device`; what it raises and clears goes to `changes`.
     pub fn look(&mut self, device: &DeviceId, reading: &Reading, changes: &mut Vec<Change>) {
         let before = self.raised.get(device).copied().unwrap_or(0);
@@ -270,6 +279,14 @@ mod tests {
 
     fn watch(configs: &[AlarmConfig]) -> Watch {
         Watch::new(configs, RAISED_DEVICES_MAX).unwrap()
+    }
+
+    #[test]
+    fn an_object_that_cannot_concern_a_rule_need_not_be_read() {
+        let watch = watch(&[AlarmConfig::temperature_high()]);
+        assert!(watch.may_concern(br#"{"a":1,"temperature":40}"#));
+        assert!(watch.may_concern(br#"{"temper\u0061ture":40}"#), "an escape may stand for any letter");
+        assert!(!watch.may_concern(br#"{"humidity":40,"temperatur":40}"#));
     }
 
     /// What each value in turn does: `+`, `-`, or nothing.

@@ -28,6 +28,8 @@ use crate::{
     spool::{Kind, Offset, PerLane, Position, Protocol, ReadError, Record, Unavailable},
 };
 
+/// Media type of a JSON object that is no SenML.
+const JSON: &str = "application/json";
 /// How long one look waits for a record.
 const LOOK: Duration = Duration::from_millis(200);
 /// Time between two writes of the progress.
@@ -292,6 +294,12 @@ fn look_at(
     let envelope = &record.envelope;
     // What the gateway itself says is no reading.
     if envelope.kind != Kind::Message || envelope.protocol == Protocol::Gateway {
+        return;
+    }
+    // Where a route may name what is measured, or the payload may be more than text, it has to be read.
+    let is_object =
+        record.payload.first() == Some(&b'{') && matches!(envelope.content_type, None | Some(JSON));
+    if is_object && routes.is_empty() && !watch.may_concern(record.payload) {
         return;
     }
     let Ok(device) = DeviceId::new(envelope.device) else { return };

@@ -32,7 +32,8 @@ public final class Duplicates {
     /**
      * Whether this message was here before; remembers it.
      *
-     * @param stream what is numbered in one line: topic, tag and device
+     * @param stream what is numbered in one line: topic, lane, tag and device; a split reading has a tag for each
+     *     measurement, and an urgent lane overtakes the other
      * @param boot property {@code tg_boot}, or null
      * @param seq property {@code tg_seq}, or null
      * @param id property {@code uid}

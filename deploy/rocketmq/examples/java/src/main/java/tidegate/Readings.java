@@ -97,7 +97,8 @@ public final class Readings {
     }
 
     private String line(MessageExt message) {
-        String stream = message.getTopic() + ' ' + message.getTags() + ' ' + message.getKeys();
+        String lane = message.getProperty("tg_lane");
+        String stream = String.join(" ", message.getTopic(), lane, message.getTags(), message.getKeys());
         String uid = message.getProperty("uid");
         boolean isDuplicate = duplicates.isDuplicate(
             stream, message.getProperty("tg_boot"), message.getProperty("tg_seq"), uid == null ? message.getMsgId() : uid);

@@ -23,15 +23,23 @@ public final class Send {
         DefaultMQProducer producer = new DefaultMQProducer("iot-sensor-producer", options.credentials());
         producer.setNamesrvAddr(options.nameServer);
         producer.start();
+        try {
+            sendAll(producer, options.topics.get(0));
+        } finally {
+            // Its threads would keep the program alive.
+            producer.shutdown();
+        }
+    }
+
+    private static void sendAll(DefaultMQProducer producer, String topic) throws Exception {
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
-            Message message = message(options.topics.get(0), line.split(" "));
+            Message message = message(topic, line.split(" "));
             // The queue by the device, so that what it sends stays in order.
             SendResult result = producer.send(message, new SelectMessageQueueByHash(), message.getKeys());
             System.out.println(result.getSendStatus() + " " + result.getMsgId() + " queue "
                 + result.getMessageQueue().getQueueId() + " offset " + result.getQueueOffset());
         }
-        producer.shutdown();
     }
 
     private static Message message(String topic, String[] words) {

@@ -1,0 +1,200 @@
+//! A bus that fails in every way we could think of, under load: nothing acknowledged is lost, order is kept, and what
+//! comes twice has the same id.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tidegate_tests::{
+    BusClient, BusConsumer, BusLogin, Client, Gateway, Part, RocketMq, Simulator, Version, count_from, within,
+};
+
+use crate::audit::{assert_ids, audit, drained, gateway_to, output_status};
+
+const DRAINED_MAX: Duration = Duration::from_secs(180);
+const DEVICES: usize = 50;
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Waits until the output says that it is in trouble, and what it says.
+fn trouble(gateway: &Gateway) -> String {
+    let told = within(seconds(60), || {
+        thread::sleep(Duration::from_millis(200));
+        output_status(gateway, "trouble").as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    });
+    told.expect("the output says that it is in trouble")
+}
+
+/// Reads all of `iot-topic` with the Java client and compares.
+fn assert_whole(bus: &RocketMq, gateway: &Gateway, login: BusLogin<'_>) -> Vec<Value> {
+    let consumer = BusConsumer::start_as(bus, login, BusClient::Java, &["-group", "alert-consumer-group"]);
+    let count = usize::try_from(bus.count("iot-topic")).expect("it fits");
+    let messages = consumer.wait_for(count, DRAINED_MAX);
+    let found = audit(gateway, &messages);
+    println!("{count} messages on the bus: {found:?}");
+    assert_eq!((found.lost, found.out_of_order), (0, 0), "{found:?}");
+    assert_ids(&messages);
+    messages
+}
+
+#[test]
+fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
+    let away = count_from("TIDEGATE_BUS_AWAY_SECONDS", 60);
+    let bus = RocketMq::start();
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let duration = format!("{}s", 75 + away);
+    let load = Simulator::start(&gateway, DEVICES, &["--interval", "200ms", "--duration", &duration]);
+    thread::sleep(seconds(5));
+
+    bus.signal(Part::Broker, Signal::STOP);
+    thread::sleep(seconds(12));
+    bus.signal(Part::Broker, Signal::CONT);
+    println!("after a hang of 12 s: {:?}", drained_under_load(&gateway));
+
+    bus.kill(Part::Broker);
+    bus.up(&[]);
+    println!("after a kill and restart: {:?}", drained_under_load(&gateway));
+
+    // The name server tells where the broker is; that is known already.
+    bus.kill(Part::NameServer);
+    thread::sleep(seconds(5));
+    bus.up(&[]);
+    println!("after a name server's absence: {:?}", drained_under_load(&gateway));
+
+    bus.kill(Part::Broker);
+    assert!(!trouble(&gateway).is_empty());
+    thread::sleep(seconds(away));
+    bus.up(&[]);
+    let (waiting, time) = drained_under_load(&gateway);
+    println!(
+        "after {away} s away: {waiting} records in {time:?}, {:.0} a second",
+        waiting as f64 / time.as_secs_f64()
+    );
+
+    let report = load.finish(seconds(300));
+    report.assert_nothing_lost();
+    assert_eq!(report.number("acknowledged"), report.number("planned"), "{}", report.json);
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(output_status(&gateway, "dead_letters"), 0);
+    let messages = assert_whole(&bus, &gateway, BusLogin::default());
+    let duplicates = audit(&gateway, &messages).duplicates as u64;
+    // A repetition is one window for each fault at the most.
+    assert!(duplicates <= 4 * 8_192, "{duplicates} duplicates");
+}
+
+/// Waits until no more than a moment's records are unsent; how many there were, and how long it took.
+fn drained_under_load(gateway: &Gateway) -> (u64, Duration) {
+    let start = Instant::now();
+    let unsent = || output_status(gateway, "unsent").as_u64().expect("a count");
+    let waiting = unsent();
+    let calm = within(DRAINED_MAX, || {
+        thread::sleep(Duration::from_millis(100));
+        (unsent() < 100 && output_status(gateway, "trouble") == "").then_some(())
+    });
+    assert!(calm.is_some(), "{} unsent: {}", unsent(), output_status(gateway, "trouble"));
+    (waiting, start.elapsed())
+}
+
+#[test]
+fn a_gateway_that_is_killed_sends_the_rest_again_with_the_same_ids() {
+    let bus = RocketMq::start();
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let words = ["--interval", "100ms", "--duration", "25s", "--retransmit-wait", "500ms"];
+    let load = Simulator::start(&gateway, DEVICES, &words);
+    for round in 0..4 {
+        // At odd moments: before, within and behind a batch.
+        thread::sleep(Duration::from_millis(3_000 + 370 * round));
+        gateway.kill();
+        thread::sleep(Duration::from_millis(500));
+        gateway.run();
+    }
+    load.finish(seconds(180)).assert_nothing_lost();
+    drained(&gateway, DRAINED_MAX);
+    assert_whole(&bus, &gateway, BusLogin::default());
+}
+
+#[test]
+fn a_missing_topic_is_told_and_waited_for() {
+    let bus = RocketMq::start();
+    bus.admin(&["delete-topic", "iot-topic"]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    let payload = |seq: u16| format!("{{\"boot\":1,\"seq\":{seq},\"values\":{{\"temperature\":{seq}}}}}");
+    for seq in 1..=20 {
+        client.publish_and_wait("telemetry", payload(seq).as_bytes(), seq);
+    }
+    let told = trouble(&gateway);
+    assert!(told.contains("iot-topic"), "{told}");
+    // What goes to another topic is not held up by it.
+    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":21,"values":{"a":1,"b":2}}"#, 21);
+    let other = within(seconds(60), || (bus.count("iot-device-topic") == 1).then_some(()));
+    assert!(other.is_some(), "{}", trouble(&gateway));
+    bus.create_topic("iot-topic", 8);
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (20, 1));
+    assert_eq!(output_status(&gateway, "dead_letters"), 0);
+}
+
+#[test]
+fn wrong_credentials_are_told_and_right_ones_deliver() {
+    let bus = RocketMq::start_with(&["--acl", "--tls"]);
+    let wrong = bus.data.with_file_name("secret");
+    fs::write(&wrong, "0123456789abcdef0123456789abcdef\n").expect("a temporary file");
+    let words = format!(
+        "tls = true\nca_file = \"{}\"\naccess_key = \"tidegate\"\nsecret_key_file = \"{}\"",
+        bus.ca().display(),
+        wrong.display()
+    );
+    let mut gateway = gateway_to(&bus, &words);
+    gateway.run();
+    let load = Simulator::start(&gateway, 10, &["--interval", "200ms", "--duration", "10s"]);
+    let told = trouble(&gateway);
+    println!("wrong credentials: {told}");
+    load.finish(seconds(120)).assert_nothing_lost();
+    assert_eq!(bus.count("iot-topic"), 0);
+    // The user gets the secret that the gateway has; nobody restarts the gateway.
+    bus.admin(&["user", "tidegate", "--password-file", wrong.to_str().expect("a plain path")]);
+    drained(&gateway, DRAINED_MAX);
+    fs::copy(&wrong, bus.secret_file("tidegate")).expect("the secret of the consumer");
+    assert_whole(&bus, &gateway, BusLogin { user: Some("tidegate"), tls: true });
+}
+
+#[test]
+fn a_certificate_of_a_stranger_is_refused() {
+    let bus = RocketMq::start_with(&["--tls"]);
+    let stranger = stranger_ca(&bus);
+    let words = format!("tls = true\nca_file = \"{}\"", stranger.display());
+    let mut gateway = gateway_to(&bus, &words);
+    gateway.run();
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":1,"values":{"temperature":20.5}}"#, 1);
+    let told = trouble(&gateway).to_lowercase();
+    println!("a stranger's certificate: {told}");
+    assert!(told.contains("certificate"), "{told}");
+    assert_eq!(bus.count("iot-topic"), 0);
+    assert!(gateway.stop().success());
+    gateway.configure(stranger.to_str().expect("a plain path"), bus.ca().to_str().expect("a plain path"));
+    gateway.run();
+    drained(&gateway, DRAINED_MAX);
+    assert_whole(&bus, &gateway, BusLogin { user: None, tls: true });
+}
+
+/// The certificate of an authority that has signed nothing here.
+fn stranger_ca(bus: &RocketMq) -> std::path::PathBuf {
+    let path = bus.data.with_file_name("stranger.crt");
+    let key = bus.data.with_file_name("stranger.key");
+    let words =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    let mut command = std::process::Command::new("openssl");
+    command.args(words).args(["-subj", "/CN=stranger", "-keyout"]).arg(&key).arg("-out").arg(&path);
+    tidegate_tests::ran(&mut command);
+    path
+}

@@ -1,0 +1,172 @@
+//! The output by itself: what its check says, what it does with a message that the bus never takes, and a gateway that
+//! is killed in every phase of a batch.
+
+use std::{fs, path::PathBuf, thread, time::Duration};
+
+use serde_json::Value;
+use tidegate_tests::{
+    Acknowledged, BusClient, BusConsumer, BusLogin, Client, Gateway, Load, Login, RocketMq, Version,
+    count_from, missing_at_last, read_credentials,
+};
+
+use crate::audit::{assert_ids, audit, drained, gateway_to, output_status};
+
+const DRAINED_MAX: Duration = Duration::from_secs(180);
+
+fn check(gateway: &Gateway, words: &[&str]) -> (Option<i32>, String) {
+    let checked = gateway.try_command(&[&["output", "check"], words].concat());
+    let printed =
+        format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    (checked.status.code(), printed)
+}
+
+#[test]
+fn a_check_says_what_is_missing_and_sends_when_told_to() {
+    let bus = RocketMq::start();
+    let mut gateway = gateway_to(&bus, "");
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(0), "{printed}");
+    for said in [
+        "name server 127.0.0.1:",
+        "topic iot-topic: 8 queues on",
+        "topic iot-device-topic: 8 queues on",
+        "filters by SQL-92",
+        "consumer group monitor-consumer-group",
+    ] {
+        assert!(printed.contains(&format!("good     {said}")) || printed.contains(said), "{said}: {printed}");
+    }
+    assert_eq!(bus.count("iot-device-topic") + bus.count("iot-topic"), 0, "looking stores nothing");
+
+    let (code, printed) = check(&gateway, &["--send"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("a test message is stored in topic iot-device-topic"), "{printed}");
+    assert_eq!(bus.count("iot-device-topic"), 1);
+
+    gateway.configure("type = \"rocketmq\"", "type = \"rocketmq\"\ntopic = \"plant-new\"");
+    bus.admin(&["config", "enablePropertyFilter=false"]);
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    let line = format!("mqadmin updateTopic -n {} -c DefaultCluster -t plant-new", bus.name_server());
+    assert!(
+        printed.contains("MISSING  topic plant-new does not exist") && printed.contains(&line),
+        "{printed}"
+    );
+    assert!(printed.contains("-k enablePropertyFilter -v true"), "{printed}");
+    // What it says is what helps.
+    let words: Vec<&str> = line.split_whitespace().collect();
+    bus.admin(&[&words[..], &["-r", "8", "-w", "8"]].concat());
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(0), "{printed}");
+
+    gateway.configure(
+        &format!("name_servers = [\"{}\"]", bus.name_server()),
+        "name_servers = [\"127.0.0.1:1\"]",
+    );
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("MISSING  name server 127.0.0.1:1"), "{printed}");
+}
+
+#[test]
+fn a_check_tells_a_user_without_the_right_to_write() {
+    let bus = RocketMq::start_with(&["--acl"]);
+    let secret = |user: &str| format!("secret_key_file = \"{}\"", bus.secret_file(user).display());
+    let gateway = gateway_to(&bus, &format!("access_key = \"tidegate\"\n{}", secret("tidegate")));
+    let (code, printed) = check(&gateway, &["--send"]);
+    assert_eq!(code, Some(0), "{printed}");
+    let gateway = gateway_to(&bus, &format!("access_key = \"tidegate\"\n{}", secret("admin")));
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    let topic = format!("topic = \"other\"\naccess_key = \"tidegate\"\n{}", secret("tidegate"));
+    bus.create_topic("other", 2);
+    let gateway = gateway_to(&bus, &topic);
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("no right to write"), "{printed}");
+    assert!(
+        printed.contains("mqadmin createAcl -n") && printed.contains("-r Topic:other -a Pub"),
+        "{printed}"
+    );
+}
+
+/// Sends `payloads` of `login` in order, each acknowledged.
+fn publish_all(gateway: &Gateway, login: &Login, payloads: &[String]) {
+    let mut client = Client::login(gateway.port, Version::V5, login);
+    for (id, payload) in (1..).zip(payloads) {
+        assert_eq!(client.publish_and_wait("telemetry", payload.as_bytes(), id), 0, "{payload}");
+    }
+}
+
+fn dead_letters(gateway: &Gateway) -> Vec<Value> {
+    let path: PathBuf = gateway.dir.join("dead-letters/rocketmq-00000001.jsonl");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("a letter is JSON")).collect()
+}
+
+#[test]
+fn a_message_that_is_too_large_for_the_broker_is_kept_aside_and_the_rest_arrives() {
+    let bus = RocketMq::start();
+    bus.admin(&["config", "maxMessageSize=8192"]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let mut payloads: Vec<String> =
+        (0..60).map(|n| format!("{{\"boot\":1,\"seq\":{n},\"values\":{{\"temperature\":20.5}}}}")).collect();
+    let large = format!("{{\"boot\":1,\"seq\":30,\"values\":{{\"text\":\"{}\"}}}}", "x".repeat(20_000));
+    payloads[30] = large;
+    let device = gateway.device.clone();
+    publish_all(&gateway, &device, &payloads);
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(bus.count("iot-topic"), 59);
+    assert_eq!(bus.count("iot-device-topic"), 0);
+    assert_eq!(output_status(&gateway, "dead_letters").as_u64(), Some(1));
+    let letters = dead_letters(&gateway);
+    let [letter] = &letters[..] else { panic!("{} letters", letters.len()) };
+    assert_eq!(
+        (letter["topic"].as_str(), letter["key"].as_str()),
+        (Some("iot-device-topic"), Some("sensor_1"))
+    );
+    assert!(letter["reason"].as_str().is_some_and(|why| why.contains("message illegal")), "{letter}");
+    assert!(gateway.command(&["status"]).contains("1 for good"));
+
+    // The owner may tell the output what the broker takes; then it is not even sent.
+    gateway.stop();
+    gateway.configure("type = \"rocketmq\"", "type = \"rocketmq\"\nmessage_bytes_max = 8192");
+    gateway.run();
+    publish_all(&gateway, &device, &payloads[30..31]);
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(dead_letters(&gateway).len(), 2);
+    assert!(dead_letters(&gateway)[1]["reason"].as_str().is_some_and(|why| why.contains("8192 at most")));
+}
+
+#[test]
+fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order() {
+    let bus = RocketMq::start();
+    let mut gateway = gateway_to(&bus, "");
+    let logins = read_credentials(&gateway.add_devices(12, "dev_"));
+    gateway.run();
+    let mut acknowledged = Acknowledged::new();
+    let kills = count_from("TIDEGATE_BUS_KILLS", 10);
+    for kill in 0..kills {
+        let load = Load::start(gateway.port, &logins, &acknowledged);
+        // Odd steps through the first second, in which batches are taken, on their way, answered and confirmed.
+        thread::sleep(Duration::from_millis(150 + (kill * 379) % 850));
+        gateway.kill();
+        acknowledged = load.stop();
+        gateway.run();
+    }
+    assert_eq!(missing_at_last(&acknowledged, &gateway.out()), 0);
+    drained(&gateway, DRAINED_MAX);
+    let count = usize::try_from(bus.count("iot-topic")).expect("it fits");
+    let consumer = BusConsumer::start_as(
+        &bus,
+        BusLogin::default(),
+        BusClient::Java,
+        &["-group", "alert-consumer-group"],
+    );
+    let messages = consumer.wait_for(count, DRAINED_MAX);
+    let found = audit(&gateway, &messages);
+    println!("{kills} kills, {count} messages: {found:?}");
+    assert_eq!((found.lost, found.out_of_order), (0, 0), "{found:?}");
+    assert!(found.readings > 1_000, "{found:?}");
+    assert_ids(&messages);
+}
