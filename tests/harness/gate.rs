@@ -93,7 +93,8 @@ impl Shared {
                 // What was read when the gate closed is lost on the way, like everything behind it.
                 Ok(_) if hangs.load(Ordering::Relaxed) => {}
                 Ok(count) if to.write_all(&buffer[..count]).is_ok() => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
                 _ => break,
             }
         }

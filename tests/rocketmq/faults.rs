@@ -11,7 +11,8 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 use tidegate_tests::{
-    BusClient, BusConsumer, BusLogin, Client, Gate, Gateway, Part, RocketMq, Simulator, SmallDisk, Version, count_from, within,
+    BusClient, BusConsumer, BusLogin, Client, Gate, Gateway, Part, RocketMq, Simulator, SmallDisk, Version,
+    count_from, within,
 };
 
 use crate::audit::{assert_ids, audit, drained, gateway_to, output_status};

@@ -172,14 +172,14 @@ pub fn map(mapping: &Mapping, item: &Item<'_>, out: &mut Vec<BusMessage>) {
             properties.push_device_time(item.record.envelope.ts_dev);
             properties.push_origin(item, item.record.envelope.topic, true);
             let body = item.record.payload.to_vec();
-            out.push(mapping.message(&mapping.device_topic, RAW_TAG, device, &uid, properties, body));
+            out.push(mapping.message(RAW_TAG, device, &uid, properties, body));
         }
         Part::Gap => {
             let device = item.record.envelope.device;
             let uid = format!("{}/gap", item.record.uid_text());
             let properties = Properties::of_record(item, device, &uid);
             let body = gap_body(&uid, device, item.record.payload);
-            out.push(mapping.message(&mapping.device_topic, GAP_TAG, device, &uid, properties, body));
+            out.push(mapping.message(GAP_TAG, device, &uid, properties, body));
         }
     }
 }
@@ -194,7 +194,7 @@ pub fn map_lost(mapping: &Mapping, lane: Lane, lost: Lost, out: &mut Vec<BusMess
     );
     let properties = Properties::of_damage(&uid, lane);
     let body = body.into_bytes();
-    out.push(mapping.message(&mapping.device_topic, LOST_TAG, LOST_DEVICE, &uid, properties, body));
+    out.push(mapping.message(LOST_TAG, LOST_DEVICE, &uid, properties, body));
 }
 
 fn map_message(mapping: &Mapping, item: &Item<'_>, message: &Message<'_>, out: &mut Vec<BusMessage>) {
@@ -220,9 +220,9 @@ fn map_message(mapping: &Mapping, item: &Item<'_>, message: &Message<'_>, out: &
 }
 
 impl Mapping {
+    /// A message to the topic of what is no single number.
     fn message(
         &self,
-        topic: &str,
         tag: &str,
         device: &str,
         uid: &str,
@@ -230,7 +230,7 @@ impl Mapping {
         body: Vec<u8>,
     ) -> BusMessage {
         properties.push_labels(&self.labels);
-        BusMessage::new(topic.to_owned(), tag, device, uid, properties, body)
+        BusMessage::new(self.device_topic.clone(), tag, device, uid, properties, body)
     }
 }
 
