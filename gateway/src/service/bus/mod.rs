@@ -167,7 +167,7 @@ async fn run(
     let mut seen = Seen::default();
     let mut counts = Counts::default();
     let mut trouble = Trouble::default();
-    let mut lag = tokio::time::interval_at(tokio::time::Instant::now() + LAG_EVERY, LAG_EVERY);
+    let mut lag = tokio::time::interval_at(crate::clock::deadline(LAG_EVERY).into(), LAG_EVERY);
     lag.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let topics = plan.topics();
     while count_max.is_none_or(|most| counts.handled < most) {

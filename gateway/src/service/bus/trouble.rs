@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::clock::Stopwatch;
 
 /// After so long the same trouble is news again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -10,7 +10,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// What was said last, and when.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
-    last: Option<(String, Instant)>,
+    last: Option<(String, Stopwatch)>,
 }
 
 impl Trouble {
@@ -22,7 +22,7 @@ impl Trouble {
         {
             return None;
         }
-        self.last = Some((text.to_owned(), Instant::now()));
+        self.last = Some((text.to_owned(), Stopwatch::start()));
         Some(text.to_owned())
     }
 }
