@@ -27,11 +27,17 @@ struct Broker {
 impl Broker {
     /// Started with these lines in its configuration. `{dir}` stands for its folder.
     fn start(lines: &str) -> Self {
+        let mut broker = Self::make(lines);
+        broker.run();
+        broker
+    }
+
+    /// As [`Broker::start`], not running.
+    fn make(lines: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let [port] = free_ports();
-        let mut broker = Self { folder, port, child: None };
+        let broker = Self { folder, port, child: None };
         broker.configure(lines);
-        broker.run();
         broker
     }
 
@@ -310,10 +316,9 @@ fn a_wrong_password_is_said_and_the_right_one_is_taken() {
 
 #[test]
 fn what_the_broker_refuses_waits_until_it_is_allowed() {
-    let broker = Broker::start("allow_anonymous true\nacl_file {dir}/rights\n");
-    // Before it is read for the first time, mosquitto refuses to start without one.
+    let mut broker = Broker::make("allow_anonymous true\nacl_file {dir}/rights\n");
     fs::write(broker.path("rights"), "topic read #\n").expect("a file");
-    broker.signal(Signal::HUP);
+    broker.run();
     let listener = Listener::start(&broker, &["-t", "telemetry/#", "-F", "%t %p"]);
     let mut gateway = gateway(&broker, "");
     gateway.run();

@@ -3,9 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    process::{Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tidegate_rocketmq::{
     Client, Consumer, Encoded, NameServers, Options, Producer, View,
@@ -13,7 +16,7 @@ use tidegate_rocketmq::{
     producer::To,
     wire::{hash, message::MESSAGE_BYTES_DEFAULT},
 };
-use tidegate_tests::{BusService, RocketMq, eventually, within};
+use tidegate_tests::{BusService, Gateway, Part, RocketMq, eventually, simulator, within};
 
 const TOPIC: &str = "iot-topic";
 const ARRIVE_MAX: Duration = Duration::from_secs(30);
@@ -313,4 +316,54 @@ fn a_group_that_is_not_there_is_waited_for_and_said() {
     monitor.wait_for_note("queues are this member's");
     send(&bus, &readings(2, 0, 2));
     assert_eq!(monitor.wait_for(4, ARRIVE_MAX).len(), 4);
+}
+
+#[test]
+fn the_simulator_finds_on_the_bus_what_was_acknowledged() {
+    let bus = RocketMq::start();
+    let mut gateway = Gateway::make();
+    let path = gateway.config_path();
+    let text = fs::read_to_string(&path).expect("quickstart wrote it");
+    let output = format!("\n[[output]]\ntype = \"rocketmq\"\nname_servers = [\"{}\"]\n", bus.name_server());
+    fs::write(&path, text + &output).expect("a file");
+    gateway.run();
+    let credentials = gateway.add_devices(50, "virtual_");
+    let report = gateway.dir.join("report.json");
+    let audit = format!("rocketmq://{}", bus.name_server());
+    let target = format!("mqtt://127.0.0.1:{}", gateway.port);
+    let words = ["--devices", "50", "--interval", "200ms", "--duration", "12s"];
+    let mut child = Command::new(simulator())
+        .args(["run", "--target", &target, "--audit", &audit])
+        .args(words)
+        .arg("--credentials")
+        .arg(credentials)
+        .arg("--report")
+        .arg(&report)
+        .stdout(Stdio::null())
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the simulator starts");
+    // The bus stands still in the middle: what comes twice then has the same uid.
+    std::thread::sleep(Duration::from_secs(5));
+    bus.signal(Part::Broker, Signal::STOP);
+    std::thread::sleep(Duration::from_secs(4));
+    bus.signal(Part::Broker, Signal::CONT);
+    let status = child.wait().expect("a child");
+    let report: Value =
+        serde_json::from_slice(&fs::read(&report).expect("it reports")).expect("the report is JSON");
+    let audit = &report["audit"];
+    assert!(status.success(), "{status}: {audit}");
+    let number = |name: &str| audit[name].as_u64().unwrap_or_else(|| panic!("no {name} in {audit}"));
+    assert!(number("acknowledged") > 1_000, "{audit}");
+    let faults = ["lost", "out_of_order", "duplicated_unlike", "altered"].map(number);
+    assert_eq!(faults, [0, 0, 0, 0], "{audit}");
+    let end_to_end = &audit["end_to_end_ms"];
+    assert!(end_to_end["p50"].as_f64().is_some_and(|p50| p50 > 0.0), "{audit}");
+    // What waited for the broker is in it.
+    assert!(end_to_end["max"].as_f64().is_some_and(|max| max >= 3_000.0), "{audit}");
+    println!(
+        "{} acknowledged, {} twice, end to end {end_to_end}",
+        number("acknowledged"),
+        number("duplicated")
+    );
 }

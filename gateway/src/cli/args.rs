@@ -52,12 +52,12 @@ pub enum Command {
     /// Send stored readings to an output again
     #[command(long_about = help::REPLAY, after_help = help::REPLAY_AFTER)]
     Replay(ReplayArgs),
+    /// Watch readings and alarms on a bus, from anywhere
+    #[command(long_about = help::SERVICE, after_help = help::SERVICE_AFTER)]
+    Service(Box<ServiceArgs>),
     /// Look at what an output needs at its destination
     #[command(long_about = help::OUTPUT, after_help = help::OUTPUT_AFTER)]
     Output(OutputArgs),
-    /// Watch readings and alarms on a bus, from anywhere
-    #[command(long_about = help::SERVICE, after_help = help::SERVICE_AFTER)]
-    Service(ServiceArgs),
     /// Look at a spool on disk
     #[command(long_about = help::SPOOL, after_help = help::SPOOL_AFTER)]
     Spool(SpoolArgs),

@@ -49,8 +49,8 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
-        Command::Output(args) => output::run(args, wall_ms),
         Command::Service(args) => service::run(args),
+        Command::Output(args) => output::run(args, wall_ms),
         Command::Spool(args) => spool::run(args),
         Command::Size(args) => size::run(args),
         #[cfg(feature = "demo")]
