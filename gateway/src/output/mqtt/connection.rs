@@ -87,8 +87,8 @@ impl Connection {
     /// [`Failure`].
     pub(super) async fn open(settings: &Settings, version: Version) -> Result<Self, Failure> {
         // Each message in flight is written once and acknowledged once, and the connection begins and ends once.
-        let room = usize::from(settings.in_flight_max).saturating_mul(2).saturating_add(8);
-        let (send, events) = mpsc::channel(room);
+        let events_max = usize::from(settings.in_flight_max).saturating_mul(2).saturating_add(8);
+        let (send, events) = mpsc::channel(events_max);
         let (publisher, task) = match version {
             Version::V4 => v4::spawn(settings, send),
             Version::V5 => v5::spawn(settings, send),
