@@ -12,6 +12,7 @@ const TARGETS: &[(&str, Target)] = &[
     ("rocketmq_answers", tidegate_rocketmq::wire::fuzz::exercise),
     ("routes", routes),
     ("senml", senml),
+    ("serial_frames", tidegate::session::serial::fuzz::exercise),
     ("spool_commit", tidegate::spool::fuzz::exercise),
 ];
 

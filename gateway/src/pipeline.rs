@@ -183,6 +183,32 @@ impl Pipeline {
         self.spool.append_held(Lane::Telemetry, &envelope, 0, kept)
     }
 
+    /// Stores in the `telemetry` lane, where they would have been, that the readings `from` to `to` of `boot` are gone:
+    /// the device had no room for them any more.
+    ///
+    /// # Errors
+    /// [`Unavailable`] says why nothing was stored.
+    pub fn accept_gap(
+        &self,
+        login: &Login,
+        boot: u32,
+        (from, to): (u64, u64),
+    ) -> Result<Position, Unavailable> {
+        let payload = session::serial::gap_payload(login.device.as_str(), boot, from, to);
+        let publish = Publish {
+            topic: "gap",
+            payload: payload.as_bytes(),
+            protocol: Protocol::Serial,
+            qos: 1,
+            content_type: Some("application/json"),
+            user_properties: Vec::new(),
+        };
+        let mut envelope = self.envelope(&login.device, &publish, self.clock.wall_ms());
+        envelope.kind = Kind::Gap;
+        envelope.uid = Uid::Device { boot, sequence: to };
+        self.spool.append_held(Lane::Telemetry, &envelope, 0, payload.as_bytes())
+    }
+
     /// Whether a protocol whose topics are paths has one for `topic`: a word of the gateway's own, or a route.
     #[must_use]
     pub fn has_path(&self, topic: &str) -> bool {

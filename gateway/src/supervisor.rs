@@ -123,6 +123,7 @@ pub struct Gateway {
     core: Core,
     alarms: Alarms,
     workers: Workers,
+    serial: Option<listener::serial::Listener>,
     control: control::Server,
     pages: Option<web::Server>,
     health: Arc<Health>,
@@ -173,6 +174,7 @@ impl Gateway {
             .map_err(StartError::Control)?;
         let pages = start_pages(config, services)?;
         // Last: whoever sees the port open can ask the control socket.
+        let serial = start_serial(config, &shared)?;
         let workers = Workers::start(&shared)?;
         health.set_listening(true);
         report_ready(config, &workers);
@@ -184,6 +186,7 @@ impl Gateway {
             core,
             alarms,
             workers,
+            serial,
             control,
             pages,
             health,
@@ -292,9 +295,11 @@ impl Gateway {
         let spool = self.spool.watermark().failure().map(|failure| failure.to_string());
         let registry = || self.registry.failure().map(|failure| failure.to_string());
         let worker = || self.workers.has_ended().then(|| "a worker thread ended".to_owned());
+        let serial = || self.serial.as_ref().filter(|serial| serial.has_ended());
+        let serial = || serial().map(|_| "the serial thread ended".to_owned());
         let bridge =
             || self.bridges.iter().any(Bridge::has_ended).then(|| "a bridge's thread ended".to_owned());
-        spool.or_else(registry).or_else(worker).or_else(bridge)
+        spool.or_else(registry).or_else(worker).or_else(serial).or_else(bridge)
     }
 
     /// With the flow: no new bytes, what came is made durable and acknowledged, then delivered.
@@ -305,6 +310,7 @@ impl Gateway {
         self.health.set_listening(false);
         problems.extend(self.control.stop().err());
         problems.extend(self.workers.drain().err());
+        problems.extend(self.serial.and_then(|serial| serial.drain().err()));
         problems.extend(self.pages.and_then(|pages| pages.stop().err()));
         if let Err(error) = self.spool.drain() {
             tracing::error!(%error, "what was taken last is not on disk, and was not acknowledged");
@@ -446,6 +452,18 @@ fn report_ready(config: &Config, workers: &Workers) {
     }
     let coap = coap.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(mqtt = %workers.address(), %coap, data = %config.data.display(), "ready");
+}
+
+/// Without a port that is configured there is no thread.
+fn start_serial(
+    config: &Config,
+    shared: &Arc<Shared>,
+) -> Result<Option<listener::serial::Listener>, StartError> {
+    if config.serial.ports.is_empty() {
+        return Ok(None);
+    }
+    let serial = listener::serial::Listener::start(&config.serial, &config.data, shared);
+    serial.map(Some).map_err(StartError::Thread)
 }
 
 fn coap_config(config: &Config) -> Option<listener::coap::Config> {

@@ -6,6 +6,7 @@ mod json;
 mod lane;
 mod name;
 mod reading;
+pub mod serial;
 pub mod topic;
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! Everything is on loopback and in temporary folders. What a test starts is stopped, by its process id, when the
 //! value that stands for it is dropped.
 
+mod board;
 mod bus_service;
 pub mod coap;
 mod coap_load;
 mod coap_programs;
 mod disk;
+mod emulator;
 mod faults;
 mod gate;
 mod gateway;
@@ -21,15 +23,18 @@ mod notify;
 mod output;
 mod programs;
 mod proxy;
+mod readings;
 mod rocketmq;
 mod rocketmq_clients;
 mod simulator;
 mod sync_times;
 
+pub use board::{Board, Flash, Line};
 pub use bus_service::BusService;
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};
 pub use coap_programs::{Outcome, aiocoap_client, coap_client};
+pub use emulator::Pico;
 pub use faults::{Fault, inject, open_segment};
 mod prometheus;
 
@@ -46,6 +51,7 @@ pub use output::{Delivered, delivered};
 pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
 pub use prometheus::Metrics;
 pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
+pub use readings::{assert_whole, at_least, readings, written};
 pub use rocketmq::{Part, RocketMq, bus_admin_elsewhere};
 pub use rocketmq_clients::{BusClient, BusConsumer, BusLogin, check_recipes, send_by_java, send_by_python};
 pub use simulator::{Report, Simulator};

@@ -4,5 +4,6 @@ mod audit;
 mod consumer;
 mod crossed;
 mod faults;
+mod names;
 mod output;
 mod server;

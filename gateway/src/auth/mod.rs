@@ -19,6 +19,7 @@ mod import;
 mod login;
 mod mosquitto;
 mod notes;
+mod offer;
 mod person;
 mod registry;
 mod snapshot;
@@ -38,6 +39,7 @@ pub use credentials::{CredentialKind, PASSWORD_LEN_MAX, PASSWORD_LEN_MIN, SECRET
 pub use filter::{FILTER_LEN_MAX, Filter, InvalidFilter};
 pub use import::{HashedCredential, ImportedLogin};
 pub use login::{Attempt, Login, Role};
+pub use offer::KeyOffer;
 pub use person::PersonCheck;
 pub use registry::{Limits, Registry};
 pub use store::{OpenError, StoreError};

@@ -40,6 +40,12 @@ pub enum Command {
     /// Add devices and applications, look at them, revoke them
     #[command(long_about = help::DEVICE, after_help = help::DEVICE_AFTER)]
     Device(DeviceCommandArgs),
+    /// List boards on serial ports that have no name yet, or give one its name
+    #[command(long_about = help::ADOPT, after_help = help::ADOPT_AFTER)]
+    Adopt(AdoptArgs),
+    /// Ask a board on a serial port how it is, or have it do something
+    #[command(long_about = help::BOARD, after_help = help::BOARD_AFTER)]
+    Board(BoardArgs),
     /// Show readings as they come in
     #[command(long_about = help::TAIL, after_help = help::TAIL_AFTER)]
     Tail(TailArgs),
@@ -85,6 +91,49 @@ pub struct ConfigArgs {
     /// Configuration [default: ./tidegate.toml, else /etc/tidegate/tidegate.toml]
     #[arg(short, long = "config", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `tidegate board`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct BoardArgs {
+    /// The board, by its name
+    #[arg(value_name = "DEVICE")]
+    pub device: DeviceId,
+    /// Have its LED say which one it is
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", conflicts_with_all = ["period_ms", "reboot"])]
+    pub identify: Option<u16>,
+    /// Milliseconds between two readings, until it starts again
+    #[arg(long = "period", value_name = "MS", conflicts_with = "reboot")]
+    pub period_ms: Option<u32>,
+    /// Have it start again
+    #[arg(long)]
+    pub reboot: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `tidegate adopt`
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct AdoptArgs {
+    /// Board to take in, as the list names it; left out: the list
+    #[arg(value_name = "BOARD", requires = "name")]
+    pub hardware: Option<String>,
+    /// Its name from here on
+    #[arg(long = "as", value_name = "DEVICE", requires = "hardware")]
+    pub name: Option<DeviceId>,
+    /// Give the login of that name, if there is one, a new secret for this board
+    #[arg(long, requires = "name")]
+    pub replace: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// How much the process writes to its log.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The configuration as far as these commands need it: `data` as the file says it, all else the default.
-fn load(args: &ConfigArgs) -> Result<Config, Error> {
+pub(super) fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let path = config::find(args.config.as_deref(), Path::new(""))?;
     Ok(Config { data: Config::data_folder(&path)?, ..Config::default() })
 }
@@ -34,7 +34,7 @@ impl From<ClientError> for Error {
     }
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::Failed("the running gateway answered something else; is it another version?".to_owned())
 }
 
@@ -218,6 +218,6 @@ impl Way {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, Error> {
+pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Failed(error.to_string()))
 }

@@ -59,6 +59,25 @@ Examples:
   tidegate device rotate sensor_1        a new secret; the old one ends at once
   tidegate device import creds.csv       the logins of another gateway, or a password file of mosquitto";
 
+pub(super) const ADOPT: &str = "\
+Lists boards on serial ports that have no name yet, and takes one in: makes a login for it and gives it name and secret \
+over the wire, which it keeps. Whoever holds the other end of that wire gets the secret: look which board it is.";
+pub(super) const ADOPT_AFTER: &str = "\
+Examples:
+  tidegate adopt
+  tidegate adopt e6614103e7452c2f --as greenhouse-1
+  tidegate adopt e6614103e7452c2f --as greenhouse-1 --replace    another board in the place of the first";
+
+pub(super) const BOARD: &str = "\
+Asks a board on a serial port how it is: starts, readings that wait, broken frames. With a flag it has the board do \
+something, and waits until the board has said that it does.";
+pub(super) const BOARD_AFTER: &str = "\
+Examples:
+  tidegate board greenhouse-1
+  tidegate board greenhouse-1 --identify 30
+  tidegate board greenhouse-1 --period 5000
+  tidegate board greenhouse-1 --reboot";
+
 pub(super) const TAIL: &str = "\
 Shows durable records as they come in: offset, device, protocol, values. It asks the running gateway and holds nothing \
 back: closing it costs no reading. With --from it begins in the past, as far as the spool reaches.";

@@ -3,8 +3,10 @@
 //! `main` parses [`Args`] and matches on [`Command`]. A command returns [`Error`], which knows its exit code and
 //! says what to do; `main` prints it.
 
+mod adopt;
 mod args;
 mod beside;
+mod board;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -25,10 +27,10 @@ pub mod when;
 
 pub use self::{
     args::{
-        Args, Begin, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage, ConfigPageArgs,
-        DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs, ManArgs,
-        OutputArgs, OutputCheckArgs, OutputCommand, QuickstartArgs, ReplayArgs, RunArgs, SizeArgs, SpoolArgs,
-        SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
+        AdoptArgs, Args, Begin, BoardArgs, CheckArgs, Command, CompletionsArgs, ConfigArgs, ConfigPage,
+        ConfigPageArgs, DEMO_DEVICES_MAX, DemoArgs, DeviceCommandArgs, LaneWord, LogArgs, LogCommandArgs,
+        ManArgs, OutputArgs, OutputCheckArgs, OutputCommand, QuickstartArgs, ReplayArgs, RunArgs, SizeArgs,
+        SpoolArgs, SpoolCommand, SpoolDirArgs, SpoolForgetArgs, StatusArgs, TailArgs,
     },
     error::{
         EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_DATA, EXIT_FAILED, EXIT_IO, EXIT_UNAVAILABLE, EXIT_USAGE, Error,
@@ -45,6 +47,8 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Device(args) => beside::device(args),
+        Command::Adopt(args) => adopt::run(args),
+        Command::Board(args) => board::run(args),
         Command::Tail(args) => beside::tail(args),
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),

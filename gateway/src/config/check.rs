@@ -22,6 +22,9 @@ pub const OUTPUT_NAME_LEN_MAX: usize = 64;
 /// Bytes of the smallest file that an output may be told to rotate at: below it, folders fill with crumbs.
 pub const ROTATE_BYTES_MIN: u64 = 4096;
 
+/// `[[serial.port]]` sections of one configuration.
+pub const PORTS_MAX: usize = 64;
+
 /// Bytes of the path of the control socket: what `sockaddr_un` has room for (unix(7)), less its final zero.
 pub const CONTROL_PATH_BYTES_MAX: usize = 107;
 
@@ -36,6 +39,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     connections(config, &mut findings);
     anonymous(config, &mut findings);
     spool(config, &mut findings);
+    serial(config, &mut findings);
     core(config, &mut findings);
     alarms(config, &mut findings);
     routes(config, &mut findings);
@@ -155,6 +159,25 @@ fn spool(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
+fn serial(config: &Config, findings: &mut Vec<Finding>) {
+    let ports = &config.serial.ports;
+    let at = |i: usize, key: &'static str| [Key("serial"), Key("port"), Index(i), Key(key)];
+    if ports.len() > PORTS_MAX {
+        let wrong = format!("more than {PORTS_MAX} serial ports");
+        let path = [Key("serial"), Key("port"), Index(PORTS_MAX)];
+        findings.push(Finding::new(&path, wrong, "take some out; one pattern may find many ports"));
+    }
+    for (i, port) in ports.iter().enumerate() {
+        for fault in port.faults() {
+            findings.push(Finding::new(&at(i, fault.key), fault.wrong, fault.instead));
+        }
+        if ports.iter().take(i).any(|other| other.path == port.path) {
+            let wrong = format!("a second port \"{}\"", port.path.escape_debug());
+            findings.push(Finding::new(&at(i, "path"), wrong, "take one of them out"));
+        }
+    }
+}
+
 fn core(config: &Config, findings: &mut Vec<Finding>) {
     let core::Config { segment_bytes_max, segments_max, topics_max } = config.core;
     let ranges = [
@@ -267,4 +290,49 @@ fn output_name(i: usize, name: &str, findings: &mut Vec<Finding>) {
 
 fn listens(config: &Config) -> [(&'static str, Option<IpAddr>); 3] {
     [("mqtt", config.mqtt.listen), ("coap", config.coap.listen), ("http", config.http.listen)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    #[test]
+    fn serial_ports_are_checked() {
+        let parse = |text: &str| Config::parse(text, Overrides::default());
+        let port = "[[serial.port]]\npath = \"/dev/ttyACM0\"\n";
+        let lines = "mode = \"lines\"\n";
+        assert!(parse(&format!("{port}{lines}device = \"porch\"\n")).is_ok());
+        let cases = [
+            (
+                "[[serial.port]]\npath = \"COM1\"\n".to_owned(),
+                "2:8: \"COM1\" is no path of a port; write a path",
+            ),
+            ("[[serial.port]]\npath = \"/dev/[\"\n".to_owned(), "2:8: \"/dev/[\" is no pattern"),
+            (format!("{port}baud = 0\n"), "3:8: no bits a second; write what"),
+            (
+                format!("{port}device = \"d\"\n"),
+                "3:10: with `mode = \"frames\"` each board says who it is; take",
+            ),
+            (format!("{port}{lines}device = \"a b\"\n"), "4:10: this cannot be a device; write 1 to 64"),
+            (
+                format!("[[serial.port]]\npath = \"/dev/tty*\"\n{lines}device = \"d\"\n"),
+                "4:10: all ports of a pattern would be one device; name",
+            ),
+            (format!("{port}{port}"), "4:8: a second port \"/dev/ttyACM0\"; take"),
+            (port.replace("ACM0", "0") + &many_ports(), ": more than 64 serial ports; take some out"),
+        ];
+        for (text, expected) in cases {
+            let faults = parse(&text).unwrap_err();
+            assert!(
+                faults.iter().any(|fault| fault.to_string().contains(expected)),
+                "{expected}: {faults:?}"
+            );
+        }
+    }
+
+    /// As many as there may be.
+    fn many_ports() -> String {
+        (1..=PORTS_MAX).map(|number| format!("[[serial.port]]\npath = \"/dev/tty{number}\"\n")).collect()
+    }
 }

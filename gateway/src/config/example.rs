@@ -26,6 +26,7 @@ pub(crate) fn text(example: &Example) -> String {
     [
         gateway(example),
         listeners(example),
+        SERIAL.to_owned() + "\n\n",
         pages(example.http_port),
         ALARMS.to_owned() + "\n\n",
         ROUTES_AND_OUTPUTS.to_owned(),
@@ -136,6 +137,17 @@ reserve_free = "100MB"  # what it leaves to others
 keep = "1d"             # how long delivered readings stay, for `tidegate replay`; less when room is short
 when_full = "refuse"    # or "drop-oldest": the oldest go, and a gap record says so
 sd_card = false         # spare the card: write ten times a second at most"#;
+
+const SERIAL: &str = r#"# Boards on serial ports, plugged in when they like. `tidegate adopt` gives a new board its name and secret.
+# [[serial.port]]
+# path = "/dev/ttyACM*"
+# baud = 115200
+# mode = "frames"         # or "lines", for what an Arduino prints: `23.4`, `sensor_1,23.4`, JSON; best effort, and
+#                         # from the device that `device="porch"` names, or from one with the port's own name
+
+# What boards may make the gateway hold.
+# [serial.limits]
+# devices_max = 32        # behind one port"#;
 
 const ALARMS: &str = r#"# A measurement that leaves its range is told once as an event, and once more when it is back. As many as you like;
 # `alarm=[]` above the first section, in place of this one, turns alarms off.

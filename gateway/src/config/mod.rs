@@ -36,7 +36,9 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 pub(crate) use self::find::create;
 pub use self::{
-    check::{CONTROL_PATH_BYTES_MAX, OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX},
+    check::{
+        CONTROL_PATH_BYTES_MAX, OUTPUT_NAME_LEN_MAX, OUTPUTS_MAX, PORTS_MAX, ROTATE_BYTES_MIN, THREADS_MAX,
+    },
     error::{ConfigError, FAULT_CHARS_MAX, Fault},
     example::Example,
     find::{FILE_NAME, Found, SYSTEM_FILE, find, find_or_create},
@@ -48,7 +50,7 @@ pub use self::{
         TIMEOUT_MS_MIN,
     },
 };
-use crate::{core, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
+use crate::{core, listener, logging, normalise::RouteConfig, service::alarm::AlarmConfig, spool};
 
 /// File of the registry, in the data folder. It holds secrets, if only salted and hashed.
 pub const STATE_FILE: &str = "state.db";
@@ -80,6 +82,8 @@ pub struct Config {
     pub mqtt: MqttConfig,
     /// `[coap]`
     pub coap: CoapConfig,
+    /// `[serial]`
+    pub serial: listener::serial::Config,
     /// `[http]`
     pub http: HttpConfig,
     /// `[core]`
@@ -115,6 +119,7 @@ impl Default for Config {
             spool: spool::Config::default(),
             mqtt: MqttConfig::default(),
             coap: CoapConfig::default(),
+            serial: listener::serial::Config::default(),
             http: HttpConfig::default(),
             core: core::Config::default(),
             alarms: vec![AlarmConfig::temperature_high()],

@@ -35,6 +35,8 @@ fn the_example_says_so_of_every_line_it_has_commented_out() {
     assert_eq!(config.mqtt.limits, crate::session::mqtt::Limits::default());
     assert_eq!(config.http.limits, super::HttpLimits::default());
     assert_eq!(config.coap.limits, crate::session::coap::Limits::default());
+    assert_eq!(config.serial.limits, crate::session::serial::Limits::default());
+    assert_eq!((config.serial.ports.len(), config.serial.ports[0].baud), (1, 115_200));
 }
 
 #[test]

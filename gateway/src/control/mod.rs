@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{DeviceAnswer, DeviceCommand},
+    listener::serial::Announced,
     logging::Filtering,
     service::alarm::Alarm,
 };
 
 mod ask;
+mod board;
 mod client;
 mod server;
 mod status;
@@ -19,7 +21,10 @@ mod tail;
 
 pub use client::{Client, ClientError};
 pub use server::{Server, Services};
-pub use status::{ConnectionStatus, LaneStatus, OutputStatus, SpoolStatus, Status, WritesStatus, observe};
+pub use status::{
+    CoapStatus, ConnectionStatus, LaneStatus, OutputStatus, SerialStatus, SpoolStatus, Status, WritesStatus,
+    observe,
+};
 pub use tail::Tail;
 
 /// The socket's name in the data folder.
@@ -50,6 +55,81 @@ pub enum Request {
     Reload,
     /// Look at or change what is logged.
     Log(LogRequest),
+    /// Look at boards without a name, or give one its name.
+    Adopt(Option<AdoptRequest>),
+    /// Have a board on a serial port do something.
+    Board(BoardRequest),
+}
+
+/// Which board is to do what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoardRequest {
+    /// Its name.
+    pub device: String,
+    /// What it is to do.
+    pub order: BoardOrder,
+}
+
+/// What a board can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoardOrder {
+    /// Say how it is.
+    Report,
+    /// Show which one it is.
+    Identify {
+        /// For how long.
+        seconds: u16,
+    },
+    /// Take a reading this often.
+    SetPeriod {
+        /// Milliseconds.
+        period_ms: u32,
+    },
+    /// Start again.
+    Reboot,
+}
+
+/// What a board has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardAnswer {
+    /// It does it.
+    pub is_done: bool,
+    /// To [`BoardOrder::Report`].
+    pub report: Option<BoardReport>,
+}
+
+/// How a board is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoardReport {
+    /// How often it has started.
+    pub boot: u32,
+    /// Milliseconds since its start.
+    pub uptime_ms: u64,
+    /// Milliseconds between two readings.
+    pub period_ms: u32,
+    /// Readings that wait for their acknowledgement.
+    pub stored: u32,
+    /// Readings given up for want of room.
+    pub dropped: u64,
+    /// Readings that this gateway will never take.
+    pub refused: u64,
+    /// Frames that came in broken.
+    pub noise: u32,
+    /// Links since its start.
+    pub links: u32,
+}
+
+/// Which board is to be taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdoptRequest {
+    /// What its maker calls it.
+    pub hardware: String,
+    /// Its name from here on.
+    pub device: String,
+    /// There may be a login of that name, which gets a new secret.
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// Which readings `tail` shows.
@@ -109,6 +189,12 @@ pub enum Answer {
     Reloaded,
     /// To [`Request::Log`]: what is logged from here on.
     Log(Filtering),
+    /// To [`Request::Adopt`]: boards that ask for a name.
+    Boards(Vec<Announced>),
+    /// To [`Request::Board`].
+    Board(BoardAnswer),
+    /// To [`Request::Adopt`] with a board: it gets its name when it asks again.
+    Adopted,
     /// What was asked cannot be done, and why.
     Error(String),
 }

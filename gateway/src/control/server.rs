@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use super::{
-    Answer, LOG_FOR_MS_MAX, LogRequest, ReplayRequest, Request,
+    AdoptRequest, Answer, LOG_FOR_MS_MAX, LogRequest, ReplayRequest, Request,
     ask::{Asked, Turns},
-    status, tail,
+    board, status, tail,
 };
 use crate::{
     auth,
@@ -175,6 +175,9 @@ async fn answer(request: Request, services: &Services) -> Answer {
             Err(error) => Answer::Error(error.to_string()),
         },
         Request::Log(request) => log(request, &services.reloader),
+        Request::Board(request) => board::order(&request, services).await,
+        Request::Adopt(None) => Answer::Boards(services.shared.adoptions.announced()),
+        Request::Adopt(Some(request)) => adopt(request, services).await,
         Request::Tail(_) => Answer::Error("tail is answered elsewhere".to_owned()),
     }
 }
@@ -208,6 +211,19 @@ fn log(request: LogRequest, reloader: &Arc<Reloader>) -> Answer {
         },
     }
     Answer::Log(log.filtering())
+}
+
+async fn adopt(request: AdoptRequest, services: &Services) -> Answer {
+    let shared = Arc::clone(&services.shared);
+    let adopting = move || {
+        let names = (&*request.hardware, &*request.device);
+        shared.adoptions.adopt(&shared.registry, names, request.replace, wall_ms())
+    };
+    match tokio::task::spawn_blocking(adopting).await {
+        Ok(Ok(())) => Answer::Adopted,
+        Ok(Err(error)) => Answer::Error(error.to_string()),
+        Err(error) => Answer::Error(error.to_string()),
+    }
 }
 
 /// A running output keeps its cursor: what holds back deletion for nobody may go.

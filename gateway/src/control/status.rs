@@ -14,7 +14,10 @@ use crate::{
     spool::{self, CursorStatus, Lane, ReadError},
 };
 
+mod serial;
 mod show;
+
+pub use self::serial::SerialStatus;
 
 /// Devices without a promise that are named; the rest is counted.
 const QOS0_NAMED_MAX: usize = 20;
@@ -53,6 +56,9 @@ pub struct Status {
     /// The CoAP listener; none where it is off.
     #[serde(default)]
     pub coap: Option<CoapStatus>,
+    /// The serial ports; none where there are none.
+    #[serde(default)]
+    pub serial: Option<SerialStatus>,
     /// The live bus.
     pub core: core::Status,
     /// What is out of range.
@@ -246,6 +252,7 @@ pub fn observe(services: &Services) -> Result<Status, ReadError> {
         forgotten,
         connections: connections(services),
         coap: coap(services),
+        serial: serial::observe(services),
         core: services.core.status(),
         alarms: services.alarms.status(),
         spool: spool_status(&spool),

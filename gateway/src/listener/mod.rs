@@ -14,6 +14,8 @@ mod mqtt;
 
 pub mod coap;
 
+pub mod serial;
+
 mod datagrams;
 
 mod connection;

@@ -21,7 +21,7 @@ use super::{
     connection::Connection,
     counters::Counters,
     directory::{Directory, Place},
-    downlink, mqtt,
+    downlink, mqtt, serial,
 };
 use crate::{
     auth::{Registry, Throttle, ThrottleLimits},
@@ -65,6 +65,12 @@ pub struct Shared {
     pub coap: Option<coap::Config>,
     /// What the CoAP sockets did.
     pub coap_counters: coap::Counters,
+    /// What the serial ports did.
+    pub serial: serial::Counters,
+    /// Boards that ask for a name.
+    pub adoptions: serial::Adoptions,
+    /// What boards are to do.
+    pub orders: serial::Orders,
     /// Which threads are alive.
     pub health: Arc<Health>,
     /// One a worker: rights have changed, and sessions whose login is no more are to be closed.
@@ -87,6 +93,9 @@ impl Shared {
             counters: Counters::default(),
             coap: None,
             coap_counters: coap::Counters::default(),
+            serial: serial::Counters::default(),
+            adoptions: serial::Adoptions::default(),
+            orders: serial::Orders::default(),
             changed: (0..workers).map(|_| Arc::default()).collect(),
         }
     }

@@ -4,6 +4,7 @@ mod refusal;
 
 pub mod coap;
 pub mod mqtt;
+pub mod serial;
 
 pub use refusal::Refusal;
 

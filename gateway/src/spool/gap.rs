@@ -163,7 +163,7 @@ impl Gatherer {
     /// Adds a record that is about to be dropped, or a gap record that is about to be merged.
     pub(super) fn add(&mut self, record: &Record<'_>) {
         let summary = match record.envelope.kind {
-            Kind::Gap => serde_json::from_slice(record.payload).ok(),
+            Kind::Gap => serde_json::from_slice(record.payload).ok().or_else(|| of_device(record)),
             _ => None,
         };
         let summary = summary.unwrap_or_else(|| GapSummary {
@@ -233,6 +233,31 @@ impl Gatherer {
     }
 }
 
+/// What a device has lost by itself, and now its gap record with it.
+fn of_device(record: &Record<'_>) -> Option<GapSummary> {
+    let lost: DeviceGap = serde_json::from_slice(record.payload).ok()?;
+    let (offset, ts) = (record.position.offset, record.envelope.ts_gw);
+    Some(GapSummary {
+        from: lost.from,
+        to: lost.to,
+        from_offset: offset,
+        to_offset: offset,
+        count: lost.count,
+        from_ts: ts,
+        to_ts: ts,
+        reason: lost.reason,
+    })
+}
+
+/// The payload of a gap record that speaks for a device: its readings never had a place here.
+#[derive(Deserialize)]
+struct DeviceGap {
+    from: String,
+    to: String,
+    count: u64,
+    reason: String,
+}
+
 fn envelope(device: &str, ts_gw: u64) -> Envelope<'_> {
     Envelope {
         kind: Kind::Gap,
@@ -285,6 +310,15 @@ mod tests {
         assert_eq!(of("d0").as_ref().map(count), Some(2));
         assert_eq!(of(&format!("d{named}")), None);
         assert_eq!(records().map(|record| count(&record)).sum::<u64>(), named + 11);
+
+        // What a device has given up by itself counts as what it was.
+        let mut lossy = Gatherer::default();
+        let payload = crate::session::serial::gap_payload("d7", 3, 11, 15);
+        let position = Position { lane: Lane::Telemetry, offset: 9 };
+        lossy.add(&Record { position, envelope: envelope("d7", 1), format: 0, payload: payload.as_bytes() });
+        let summary = &lossy.devices["d7"];
+        assert_eq!((&*summary.from, &*summary.to, summary.count), ("d7/3/11", "d7/3/15", 5));
+        assert_eq!((summary.to_offset, &*summary.reason), (9, "device-full"));
 
         // Merged with another file, none of them gets lost.
         let mut merged = Gatherer::default();

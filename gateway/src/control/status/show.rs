@@ -76,9 +76,7 @@ impl fmt::Display for Status {
             "connections {open} open; ended: {malformed} malformed, {timed_out} timed out, {slow} slow, \
              {turned_away} turned away; {logins_refused} logins refused"
         )?;
-        if let Some(coap) = &self.coap {
-            write!(f, "{coap}")?;
-        }
+        write_listeners(f, self)?;
         let ConnectionStatus { accepted, denied, rejected, shed, .. } = &self.connections;
         writeln!(f, "messages    {accepted} accepted, {denied} denied, {rejected} rejected, {shed} shed")?;
         write_core(f, &self.core)?;
@@ -93,6 +91,16 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
+}
+
+fn write_listeners(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    if let Some(coap) = &status.coap {
+        write!(f, "{coap}")?;
+    }
+    if let Some(serial) = &status.serial {
+        write!(f, "{serial}")?;
+    }
+    Ok(())
 }
 
 fn write_core(f: &mut fmt::Formatter<'_>, core: &core::Status) -> fmt::Result {

@@ -50,13 +50,22 @@ fn coap(refusal: Refusal) -> String {
     refusal.coap_max_age_s().map_or(code.clone(), |age_s| format!("{code}, Max-Age {age_s}"))
 }
 
+fn serial(refusal: Refusal) -> String {
+    let reason = refusal.serial_reason();
+    let wait = match refusal.serial_wait_ms() {
+        0 => String::new(),
+        wait_ms => format!(", in {} s", wait_ms / 1000),
+    };
+    format!("{} {reason:?}{wait}", reason.code())
+}
+
 fn table() -> String {
     let mut text = String::from(
         "# Refusals\n\n\
          Each cause for which the gateway says no, and what each protocol answers. Written from the code: after a change,\n\
          `UPDATE=1 cargo test -p tidegate --lib session::tests` writes it again.\n\n\
          A publish:\n\n\
-         | cause | passes | MQTT 3.1.1 | MQTT 5 PUBACK | CoAP |\n|---|---|---|---|---|\n",
+         | cause | passes | MQTT 3.1.1 | MQTT 5 PUBACK | CoAP | serial |\n|---|---|---|---|---|---|\n",
     );
     for refusal in PUBLISH {
         let passes = if refusal.is_passing() { "yes" } else { "" };
@@ -65,20 +74,22 @@ fn table() -> String {
             Refusal::PathUnknown => ("never", "never".to_owned()),
             _ => (mqtt_311(refusal), code(refusal.publish_reason())),
         };
-        writeln!(text, "| {refusal} | {passes} | {old} | {new} | {} |", coap(refusal)).unwrap();
+        let (coap, serial) = (coap(refusal), serial(refusal));
+        writeln!(text, "| {refusal} | {passes} | {old} | {new} | {coap} | {serial} |").unwrap();
     }
     text.push_str(
-        "\nA login, for MQTT with its connection, for CoAP with each request:\n\n\
-         | cause | MQTT 3.1.1 CONNACK | MQTT 5 CONNACK | CoAP |\n|---|---|---|---|\n",
+        "\nA login, for MQTT with its connection, for CoAP with each request, on a serial line with its link:\n\n\
+         | cause | MQTT 3.1.1 CONNACK | MQTT 5 CONNACK | CoAP | serial |\n|---|---|---|---|---|\n",
     );
     for refusal in LOGIN {
         let reason = refusal.connect_reason();
         let old =
             reason.return_code().map_or("none: the connection ends".to_owned(), |code| code.to_string());
-        writeln!(text, "| {refusal} | {old} | {} | {} |", code(reason), coap(refusal)).unwrap();
+        let (new, coap, serial) = (code(reason), coap(refusal), serial(refusal));
+        writeln!(text, "| {refusal} | {old} | {new} | {coap} | {serial} |").unwrap();
     }
     text.push_str(
-        "\nA subscription, which CoAP does not have:\n\n\
+        "\nA subscription, which CoAP and serial lines do not have:\n\n\
          | cause | MQTT 3.1.1 SUBACK | MQTT 5 SUBACK |\n|---|---|---|\n",
     );
     for refusal in SUBSCRIPTION {

@@ -1,0 +1,163 @@
+//! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature over UART0 (GPIO21 sends, GPIO20 receives, 115200
+//! baud), an LED on GPIO8 shows how the link stands. Not tried on hardware.
+//!
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
+//! else it waits for `tidegate adopt`.
+#![no_std]
+#![no_main]
+
+mod flash;
+mod temperature;
+
+use embassy_executor::Spawner;
+use embassy_time::{Instant, Timer};
+use embedded_io_async::Write as _;
+use esp_hal::{
+    Async,
+    efuse::base_mac_address,
+    gpio::{Level, Output, OutputConfig},
+    peripherals::TIMG0,
+    rng::Rng,
+    system::software_reset,
+    time::Duration,
+    timer::timg::{MwdtStage, TimerGroup, Wdt},
+    tsens,
+    uart::{Config as UartConfig, Uart},
+};
+use tidegate_firmware::{
+    Board, Clock, Config, Lamp, Link, Node, Sampler, Sampling, Sensor as _, Signal, run,
+    store::{FlashStore, Identity, Store},
+};
+
+use self::{flash::Region, temperature::Thermometer};
+
+/// Bits a second of the line.
+const BAUD: u32 = 115_200;
+/// A board that has not turned for so long is started again.
+const WATCHDOG: Duration = Duration::from_secs(8);
+
+/// What the LED shows.
+static LAMP: Lamp = Lamp::new();
+
+esp_bootloader_esp_idf::esp_app_desc!();
+
+/// What this board is besides its sensor and its line.
+struct C3 {
+    watchdog: Wdt<TIMG0<'static>>,
+}
+
+impl Board for C3 {
+    fn show(&mut self, signal: Signal, is_identified: bool) {
+        LAMP.show(signal, is_identified);
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.feed();
+    }
+}
+
+/// Milliseconds since the start.
+struct Watch;
+
+impl Clock for Watch {
+    fn now_ms(&self) -> u64 {
+        Instant::now().as_millis()
+    }
+
+    async fn wait_until(&self, ms: u64) {
+        Timer::at(Instant::from_millis(ms)).await;
+    }
+}
+
+/// The line to the gateway.
+struct Line(Uart<'static, Async>);
+
+impl Link for Line {
+    async fn receive(&mut self, buffer: &mut [u8]) -> usize {
+        match self.0.read_async(buffer).await {
+            Ok(count) => count,
+            Err(_) => {
+                // Noise, or a byte too many. What is whole again will come.
+                Timer::after_millis(1).await;
+                0
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        let _sent = self.0.write_all(bytes).await;
+    }
+}
+
+/// Shows what [`LAMP`] is told, for ever.
+#[embassy_executor::task]
+async fn blink(mut led: Output<'static>) {
+    LAMP.blink(|is_on| led.set_level(is_on.into()), async |ms| Timer::after_millis(ms).await).await;
+}
+
+#[esp_rtos::main]
+async fn main(spawner: Spawner) {
+    let chip = esp_hal::init(esp_hal::Config::default());
+    let timers = TimerGroup::new(chip.TIMG0);
+    esp_rtos::start(timers.timer0, chip.FROM_CPU_INTR0);
+    if let Ok(task) = blink(Output::new(chip.GPIO8, Level::Low, OutputConfig::default())) {
+        spawner.spawn(task);
+    }
+    let mut watchdog = timers.wdt;
+    watchdog.set_timeout(MwdtStage::Stage0, WATCHDOG);
+    watchdog.enable();
+    let mut board = C3 { watchdog };
+    let uart = Uart::new(chip.UART0, UartConfig::default().with_baudrate(BAUD));
+    let Ok(uart) = uart else { software_reset() };
+    let mut line = Line(uart.with_rx(chip.GPIO20).with_tx(chip.GPIO21).into_async());
+    let sensor = tsens::TemperatureSensor::new(chip.TSENS, tsens::Config::default());
+    let Ok(sensor) = sensor else { software_reset() };
+    let mut sensor = Thermometer::new(sensor);
+    let Ok(mut store) = FlashStore::open(Region::new(chip.FLASH)) else { software_reset() };
+    if store.identity().is_none()
+        && let Some(identity) = built_in()
+    {
+        let _is_kept = store.set_identity(identity);
+    }
+    let config = config();
+    let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
+    let mut node = Node::new(store, sensor.channels(), config);
+    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    // The answer to the one who asked for it goes out.
+    Timer::after_millis(50).await;
+    software_reset()
+}
+
+/// The name and secret that were given to the build.
+fn built_in() -> Option<Identity> {
+    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
+    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
+}
+
+fn config() -> Config {
+    let mac = base_mac_address();
+    let mut hardware = heapless::String::new();
+    for byte in mac.as_bytes() {
+        for digit in [byte >> 4, byte & 15] {
+            // Twelve digits fit.
+            let _fits = char::from_digit(digit.into(), 16).map(|digit| hardware.push(digit));
+        }
+    }
+    let mut seed = [0; 32];
+    Rng::new().read(&mut seed);
+    let address = mac.as_bytes().last_chunk().copied().map_or(0, u16::from_be_bytes);
+    Config {
+        hardware,
+        model: heapless::String::try_from("esp32c3").unwrap_or_default(),
+        firmware: heapless::String::try_from(env!("CARGO_PKG_VERSION")).unwrap_or_default(),
+        address,
+        seed,
+        period_ms: Sampling::default().period_ms,
+    }
+}
+
+/// Starts again. Nothing is left to say it with.
+#[panic_handler]
+fn panic(_why: &core::panic::PanicInfo<'_>) -> ! {
+    software_reset()
+}

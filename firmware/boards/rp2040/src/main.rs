@@ -1,0 +1,138 @@
+//! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature over UART0 (GP0 sends, GP1 receives,
+//! 115200 baud), the LED shows how the link stands.
+//!
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
+//! else it waits for `tidegate adopt`.
+#![no_std]
+#![no_main]
+
+mod flash;
+mod lamp;
+mod line;
+mod temperature;
+
+use cortex_m::peripheral::SCB;
+use embassy_executor::Spawner;
+use embassy_rp::{
+    adc,
+    clocks::RoscRng,
+    gpio::{Level, Output},
+    peripherals::UART0,
+    uart::{BufferedInterruptHandler, BufferedUart, Config as UartConfig},
+    watchdog::Watchdog,
+};
+use embassy_time::{Duration, Instant, Timer};
+use static_cell::StaticCell;
+use tidegate_firmware::{
+    Board, Clock, Config, Node, Sampler, Sampling, Sensor as _, Signal, run,
+    store::{FlashStore, Identity, Store},
+};
+
+use self::{flash::Region, lamp::LAMP, line::Line, temperature::Thermometer};
+
+/// Bits a second of the line.
+const BAUD: u32 = 115_200;
+/// A board that has not turned for so long is started again.
+const WATCHDOG: Duration = Duration::from_secs(8);
+
+embassy_rp::bind_interrupts!(struct Irqs {
+    UART0_IRQ => BufferedInterruptHandler<UART0>;
+    ADC_IRQ_FIFO => adc::InterruptHandler;
+});
+
+/// What this board is besides its sensor and its line.
+struct Pico {
+    watchdog: Watchdog,
+}
+
+impl Board for Pico {
+    fn show(&mut self, signal: Signal, is_identified: bool) {
+        LAMP.show(signal, is_identified);
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.feed(WATCHDOG);
+    }
+}
+
+/// Milliseconds since the start, from the chip's timer.
+struct Watch;
+
+impl Clock for Watch {
+    fn now_ms(&self) -> u64 {
+        Instant::now().as_millis()
+    }
+
+    async fn wait_until(&self, ms: u64) {
+        Timer::at(Instant::from_millis(ms)).await;
+    }
+}
+
+#[embassy_executor::main]
+async fn main(spawner: Spawner) {
+    static SENDING: StaticCell<[u8; 256]> = StaticCell::new();
+    static RECEIVING: StaticCell<[u8; 256]> = StaticCell::new();
+    let chip = embassy_rp::init(embassy_rp::config::Config::default());
+    if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
+        spawner.spawn(task);
+    }
+    let mut watchdog = Watchdog::new(chip.WATCHDOG);
+    watchdog.start(WATCHDOG);
+    let mut flash = Region::new(chip.FLASH);
+    let config = config(&mut flash);
+    let mut uart = UartConfig::default();
+    uart.baudrate = BAUD;
+    let (sending, receiving) = (SENDING.init([0; 256]), RECEIVING.init([0; 256]));
+    let uart = BufferedUart::new(chip.UART0, chip.PIN_0, chip.PIN_1, Irqs, sending, receiving, uart);
+    let mut line = Line::new(uart);
+    let mut sensor =
+        Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
+    let mut board = Pico { watchdog };
+    // It is as large as the store needs: memory.x.
+    let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
+    if store.identity().is_none()
+        && let Some(identity) = built_in()
+    {
+        let _is_kept = store.set_identity(identity);
+    }
+    let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
+    let mut node = Node::new(store, sensor.channels(), config);
+    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    // The answer to the one who asked for it goes out.
+    Timer::after_millis(50).await;
+    SCB::sys_reset()
+}
+
+/// The name and secret that were given to the build.
+fn built_in() -> Option<Identity> {
+    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
+    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
+}
+
+fn config(flash: &mut Region) -> Config {
+    let id = flash.unique_id();
+    let mut hardware = heapless::String::new();
+    for byte in id {
+        for digit in [byte >> 4, byte & 15] {
+            // Sixteen digits fit.
+            let _fits = char::from_digit(digit.into(), 16).map(|digit| hardware.push(digit));
+        }
+    }
+    let mut seed = [0; 32];
+    RoscRng.fill_bytes(&mut seed);
+    let [.., high, low] = id;
+    Config {
+        hardware,
+        model: heapless::String::try_from("rp2040").unwrap_or_default(),
+        firmware: heapless::String::try_from(env!("CARGO_PKG_VERSION")).unwrap_or_default(),
+        address: u16::from_be_bytes([high, low]),
+        seed,
+        period_ms: Sampling::default().period_ms,
+    }
+}
+
+/// Starts again. Nothing is left to say it with.
+#[panic_handler]
+fn panic(_why: &core::panic::PanicInfo<'_>) -> ! {
+    SCB::sys_reset()
+}

@@ -1,0 +1,189 @@
+//! What is said on a perfect line.
+
+use std::vec::Vec;
+
+use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason};
+
+use super::{Gateway, identity, node, sent, talk};
+use crate::{
+    node::{Action, Signal},
+    store::Store,
+};
+
+#[test]
+fn readings_are_kept_until_they_are_acknowledged() {
+    let (mut node, mut gateway) = (node::<16>(Some(identity())), Gateway::new());
+    node.handle_reading([Some(366)], 10);
+    node.handle_reading([None], 20);
+    assert_eq!(node.store().len(), 2);
+    gateway.wall_ms = 1_790_000_000_000;
+    talk(&mut node, &mut gateway, 1_000);
+    assert_eq!(node.signal(), Signal::Linked);
+    assert!(node.store().is_empty());
+    let at_start = gateway.wall_ms - 1_000;
+    assert_eq!(gateway.taken, [(1, 1, at_start + 10, Some(366)), (1, 2, at_start + 20, None)]);
+    node.handle_reading([Some(-5)], 1_500);
+    talk(&mut node, &mut gateway, 1_500);
+    assert_eq!(gateway.taken[2..], [(1, 3, at_start + 1_500, Some(-5))]);
+}
+
+#[test]
+fn many_readings_go_in_batches_and_in_order() {
+    let (mut node, mut gateway) = (node::<64>(Some(identity())), Gateway::new());
+    (1..=50).for_each(|at| node.handle_reading([Some(at)], 0));
+    talk(&mut node, &mut gateway, 0);
+    let digits: Vec<_> = gateway.taken.iter().filter_map(|taken| taken.3).collect();
+    assert_eq!(digits, (1..=50).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_does_not_fit_becomes_a_gap_in_front_of_the_rest() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    (1..=20).for_each(|at| node.handle_reading([Some(at)], 0));
+    assert_eq!(node.store().dropped_count(), 12);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.gaps, [(1, 1, 12)]);
+    assert_eq!(gateway.taken.iter().map(|taken| taken.1).collect::<Vec<_>>(), (13..=20).collect::<Vec<_>>());
+    assert!(node.store().dropped().is_none() && node.store().is_empty());
+}
+
+#[test]
+fn a_wrong_secret_is_noticed_on_the_board_and_nothing_is_given_away() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    gateway.secret = "ffffffffffffffffffffffffffffffff";
+    node.handle_reading([Some(1)], 0);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(node.signal(), Signal::Refused);
+    assert!(gateway.taken.is_empty());
+    let hellos = gateway.hellos;
+    talk(&mut node, &mut gateway, 100);
+    assert_eq!(gateway.hellos, hellos, "it waits before it tries again");
+    gateway.secret = super::SECRET;
+    talk(&mut node, &mut gateway, 60_000);
+    assert_eq!(node.signal(), Signal::Linked);
+    assert_eq!(gateway.taken.len(), 1);
+}
+
+#[test]
+fn a_board_without_a_name_asks_for_one_and_keeps_it() {
+    let (mut node, mut gateway) = (node::<8>(None), Gateway::new());
+    node.handle_reading([Some(7)], 0);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(node.signal(), Signal::Unclaimed);
+    gateway.adopts = Some("kitchen");
+    talk(&mut node, &mut gateway, 10_000);
+    talk(&mut node, &mut gateway, 20_000);
+    assert_eq!(node.store().identity().unwrap().device, "kitchen");
+    assert_eq!(gateway.taken.len(), 1, "what it measured before it had a name arrives too");
+    gateway.adopts = Some("cellar");
+    let again = gateway.frame(
+        &tidegate_protocol::serial::Adopt {
+            hardware: "e6614103e7452c2f",
+            device: "cellar",
+            secret: "x",
+            boot_seen: 0,
+        },
+        false,
+    );
+    node.handle_bytes(&again, 20_000);
+    assert_eq!(node.store().identity().unwrap().device, "kitchen", "it has a name");
+}
+
+#[test]
+fn a_board_that_has_lost_its_count_goes_on_above_what_the_gateway_has() {
+    let mut gateway = Gateway::new();
+    for boot in 1..=3 {
+        let mut node = node::<8>(Some(identity()));
+        node.handle_reading([Some(boot)], 0);
+        talk(&mut node, &mut gateway, 0);
+        assert_eq!(gateway.taken.len(), usize::try_from(boot).unwrap());
+        assert_eq!(
+            gateway.taken.last().map(|taken| (taken.0, taken.3)),
+            Some((boot.cast_unsigned(), Some(boot.into())))
+        );
+    }
+}
+
+#[test]
+fn commands_are_done_and_answered() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    let commands = [
+        (Some(Command::SetPeriod { period_ms: 5_000 }), Outcome::Done),
+        (Some(Command::SetPeriod { period_ms: 1 }), Outcome::OutOfRange),
+        (Some(Command::Identify { seconds: 9 }), Outcome::Done),
+        (Some(Command::Report), Outcome::Done),
+        (Some(Command::Reboot), Outcome::Done),
+    ];
+    for (id, (command, _)) in (1..).zip(commands) {
+        let frame = gateway.frame(&CommandBody { id, command }, true);
+        node.handle_bytes(&frame, 5);
+        talk(&mut node, &mut gateway, 5);
+    }
+    let later = gateway.raw(9, &[6, 99, 1, 2], true);
+    node.handle_bytes(&later, 5);
+    talk(&mut node, &mut gateway, 5);
+    let outcomes: Vec<_> = gateway.answers.iter().map(|answer| answer.outcome).collect();
+    let expected: Vec<_> = commands.iter().map(|(_, outcome)| *outcome).chain([Outcome::Unknown]).collect();
+    assert_eq!(outcomes, expected);
+    assert_eq!(gateway.answers[3].report.unwrap().uptime_ms, 5);
+    let actions: Vec<_> = core::iter::from_fn(|| node.poll_action()).collect();
+    assert_eq!(
+        actions,
+        [Action::SetPeriod { period_ms: 5_000 }, Action::Identify { seconds: 9 }, Action::Reboot]
+    );
+}
+
+#[test]
+fn commands_beyond_the_limit_are_left_to_be_asked_again() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    for id in 0..9 {
+        let frame = gateway.frame(&CommandBody { id, command: Some(Command::Report) }, true);
+        node.handle_bytes(&frame, 5);
+    }
+    talk(&mut node, &mut gateway, 5);
+    assert_eq!(gateway.answers.len(), super::super::ANSWERS_MAX);
+}
+
+#[test]
+fn a_body_of_a_later_version_is_refused_politely() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    let frame = gateway.raw(200, b"later", true);
+    node.handle_bytes(&frame, 1);
+    assert_eq!(sent(&mut node, 1).len(), 1, "a refusal");
+    node.handle_reading([Some(1)], 2);
+    talk(&mut node, &mut gateway, 2);
+    assert_eq!(gateway.taken.len(), 1, "and the link goes on");
+}
+
+#[test]
+fn what_was_not_sealed_or_comes_twice_changes_nothing() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    let reboot = CommandBody { id: 1, command: Some(Command::Reboot) };
+    let forged = gateway.frame(&reboot, false);
+    node.handle_bytes(&forged, 1);
+    assert_eq!(node.poll_action(), None, "forged");
+    let frame = gateway.frame(&reboot, true);
+    node.handle_bytes(&frame, 1);
+    assert_eq!(node.poll_action(), Some(Action::Reboot));
+    node.handle_bytes(&frame, 1);
+    assert_eq!(node.poll_action(), None, "an echo");
+}
+
+#[test]
+fn no_room_at_the_gateway_is_waited_for() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    gateway.refuses = Some((Reason::NoRoom, 30_000));
+    node.handle_reading([Some(1)], 0);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(node.signal(), Signal::Waiting);
+    assert_eq!(node.poll_timeout(), Some(30_000));
+    gateway.refuses = None;
+    talk(&mut node, &mut gateway, 29_999);
+    assert!(gateway.taken.is_empty());
+    talk(&mut node, &mut gateway, 30_000);
+    assert_eq!(gateway.taken.len(), 1);
+}

@@ -1,0 +1,137 @@
+//! A Pico: the real image in the emulator of `tests/emulator`, its UART behind a pseudo-terminal.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{Line, eventually, programs};
+
+/// Bytes that go over the line at once.
+const BYTES_MAX: usize = 512;
+
+/// A board that runs. Dropped, its power is off at once.
+pub struct Pico {
+    child: Child,
+    stdin: ChildStdin,
+    said: Arc<Mutex<Vec<String>>>,
+    is_off: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Pico {
+    /// Power on. `flash` is the file that stands for its flash; without one it is blank.
+    pub fn start(line: &Line, flash: &Path, celsius: f64) -> Self {
+        let socket = flash.with_extension("uart");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new("node")
+            .arg(tests.join("emulator/board.js"))
+            .arg(image())
+            .args(["--temperature", &celsius.to_string()])
+            .arg("--uart")
+            .arg(&socket)
+            .arg("--flash")
+            .arg(flash)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node is installed; `tests/run` sees to it");
+        let stdin = child.stdin.take().expect("piped");
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (out, lines) = (child.stdout.take().expect("piped"), Arc::clone(&said));
+        let mut threads = vec![thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                lines.lock().expect("nobody panicked").push(line);
+            }
+        })];
+        let ready = || said.lock().expect("nobody panicked").iter().any(|line| line == "ready").then_some(());
+        eventually("the emulator is ready", ready);
+        let uart = UnixStream::connect(&socket).expect("it listens");
+        let is_off = Arc::new(AtomicBool::new(false));
+        threads.extend(carry(line, &uart, &is_off));
+        Self { child, stdin, said, is_off, threads }
+    }
+
+    /// Makes it so warm.
+    pub fn warm(&mut self, celsius: f64) {
+        self.ask(&format!("temperature {celsius}"));
+    }
+
+    /// The power goes after so many more bytes have changed in its flash, in the middle of a writing or an erasure.
+    pub fn cut_after(&mut self, bytes: usize) {
+        self.ask(&format!("cut {bytes}"));
+    }
+
+    /// Whether its power has gone.
+    pub fn is_off(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// What the firmware did that the chip would not forgive.
+    pub fn broken(&self) -> Vec<String> {
+        let said = self.said.lock().expect("nobody panicked");
+        said.iter().filter(|line| line.starts_with("broken") || *line == "reset").cloned().collect()
+    }
+
+    fn ask(&mut self, line: &str) {
+        // Whose power has gone hears nothing.
+        let _heard = writeln!(self.stdin, "{line}");
+    }
+}
+
+impl Drop for Pico {
+    fn drop(&mut self) {
+        self.is_off.store(true, Ordering::Relaxed);
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+        for thread in self.threads.drain(..) {
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// Carries bytes between the pseudo-terminal and the emulator's socket, both ways.
+fn carry(line: &Line, uart: &UnixStream, is_off: &Arc<AtomicBool>) -> [thread::JoinHandle<()>; 2] {
+    let pause = Duration::from_millis(3);
+    uart.set_read_timeout(Some(Duration::from_millis(50))).expect("a socket");
+    let (mut from_uart, mut to_uart) =
+        (uart.try_clone().expect("a socket"), uart.try_clone().expect("a socket"));
+    let (mut from_line, mut to_line) = (line.far(), line.far());
+    let (first, second) = (Arc::clone(is_off), Arc::clone(is_off));
+    let up = thread::spawn(move || {
+        let mut buffer = [0; BYTES_MAX];
+        while !first.load(Ordering::Relaxed) {
+            match from_uart.read(&mut buffer) {
+                Ok(0) => return,
+                // What the line does not take is lost.
+                Ok(count) => drop(to_line.write_all(&buffer[..count])),
+                Err(_) => {}
+            }
+        }
+    });
+    let down = thread::spawn(move || {
+        let mut buffer = [0; BYTES_MAX];
+        while !second.load(Ordering::Relaxed) {
+            match from_line.read(&mut buffer) {
+                Ok(count) => drop(to_uart.write_all(&buffer[..count])),
+                // Nothing there, or nobody has the other end open.
+                Err(_) => thread::sleep(pause),
+            }
+        }
+    });
+    [up, down]
+}
+
+/// The image that `firmware/build rp2040` makes.
+fn image() -> PathBuf {
+    programs::program("TIDEGATE_RP2040_ELF", "../firmware/tidegate-rp2040.elf", "firmware/build rp2040")
+}
