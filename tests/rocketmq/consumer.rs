@@ -18,8 +18,8 @@ use tidegate_rocketmq::{
 };
 use tidegate_tests::{BusService, Gateway, Part, RocketMq, eventually, simulator, within};
 
-const TOPIC: &str = "iot-topic";
-const ARRIVE_MAX: Duration = Duration::from_secs(30);
+pub(crate) const TOPIC: &str = "iot-topic";
+pub(crate) const ARRIVE_MAX: Duration = Duration::from_secs(30);
 /// A broker keeps the locks of a member that died for a minute.
 const TAKEN_OVER_MAX: Duration = Duration::from_secs(100);
 
@@ -35,8 +35,13 @@ fn now_ms() -> u64 {
 
 /// Sends readings as a gateway does: `(device, seq, temperature)`, one after the other.
 fn send(bus: &RocketMq, readings: &[(String, u64, f64)]) {
+    send_with(bus, Options::default(), readings);
+}
+
+/// As [`send`], over connections of another kind.
+pub(crate) fn send_with(bus: &RocketMq, options: Options, readings: &[(String, u64, f64)]) {
     block_on(async {
-        let client = Client::new(Options::default());
+        let client = Client::new(options);
         let route =
             NameServers::new(client.clone(), &[bus.name_server()]).route(TOPIC).await.expect("a route");
         let queues = route.write_queues();
@@ -70,12 +75,12 @@ fn send(bus: &RocketMq, readings: &[(String, u64, f64)]) {
 }
 
 /// `count` readings of each of `devices` devices, from `from` on.
-fn readings(devices: usize, from: u64, count: u64) -> Vec<(String, u64, f64)> {
+pub(crate) fn readings(devices: usize, from: u64, count: u64) -> Vec<(String, u64, f64)> {
     let of = |seq: u64| (0..devices).map(move |device| (format!("sensor_{device}"), seq, 20.0));
     (from..from + count).flat_map(of).collect()
 }
 
-fn uid(message: &Value) -> &str {
+pub(crate) fn uid(message: &Value) -> &str {
     message["uid"].as_str().expect("a uid")
 }
 
@@ -89,7 +94,7 @@ fn by_device(messages: &[Value]) -> BTreeMap<String, Vec<u64>> {
     found
 }
 
-fn assert_in_order(messages: &[Value]) {
+pub(crate) fn assert_in_order(messages: &[Value]) {
     for (device, numbers) in by_device(messages) {
         assert!(numbers.is_sorted(), "{device}: {numbers:?}");
     }

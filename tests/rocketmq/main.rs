@@ -7,3 +7,4 @@ mod faults;
 mod names;
 mod output;
 mod server;
+mod services;

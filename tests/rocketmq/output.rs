@@ -196,3 +196,32 @@ fn a_replay_sends_the_same_ids_again_and_keeps_to_the_rate() {
     let id = messages.first().and_then(|message| message["id"].as_str()).expect("a message with an id");
     assert_eq!(bus.find_id("iot-topic", id).len(), 2);
 }
+
+#[test]
+fn a_certificate_is_shown_to_servers_that_ask_for_one() {
+    let bus = RocketMq::start_with(&["--tls", "--client-certificates"]);
+    let tls = format!("tls = true\nca_file = \"{}\"", bus.ca().display());
+    let (code, printed) = check(&gateway_to(&bus, &tls), &[]);
+    assert_eq!(code, Some(1), "without a certificate: {printed}");
+    let file = |name: &str| bus.ca().with_file_name(name).display().to_string();
+    let own = format!("{tls}\ncert_file = \"{}\"\nkey_file = \"{}\"", file("client.crt"), file("client.key"));
+    let (code, printed) = check(&gateway_to(&bus, &own), &["--send"]);
+    assert_eq!(code, Some(0), "{printed}");
+}
+
+#[test]
+fn a_topic_is_made_by_the_first_message_where_brokers_do_so() {
+    let bus = RocketMq::start_with(&["--auto-create"]);
+    let mut gateway = gateway_to(&bus, "topic = \"made-by-itself\"");
+    let (code, printed) = check(&gateway, &[]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("note     topic made-by-itself is not there; the brokers make it with 4"),
+        "{printed}"
+    );
+    gateway.run();
+    let payloads: Vec<String> = (0..20).map(|n| format!("{n}.5")).collect();
+    publish_all(&gateway, &gateway.device, &payloads);
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(bus.count("made-by-itself"), 20);
+}

@@ -128,6 +128,17 @@ keep_files = 16         # closed files that stay
 # ca_file = "ca.crt"
 # labels = { site = "north" }       # properties that every message gets
 # rate_max = 20000      # telemetry messages a second
+
+# Another MQTT broker, with the topics that subscribers of the gateway see.
+# [[output]]
+# type = "mqtt"
+# host = "broker.example.org"
+# user = "gateway"
+# password_file = "mqtt.secret"     # starts at the data folder, as ca_file does
+# tls = true
+# ca_file = "ca.crt"
+# topic_prefix = "site_1/"
+# in_flight_max = 100   # publishes on their way at a time
 "#;
 
 const SPOOL: &str = r#"# Readings wait on disk until every output has them.

@@ -156,15 +156,14 @@ impl MqttOutput {
     }
 
     /// Opens a connection. With [`Versions::Auto`] the next try is in MQTT 3.1.1 where the server did not understand
-    /// MQTT 5, and in MQTT 5 again where that fails too.
+    /// MQTT 5, and in MQTT 5 again behind that: a server that merely closed at the wrong moment is no old one.
     async fn connect(&mut self) -> Result<Connection, Failure> {
         let version = self.version;
         let opened = Connection::open(&self.settings, version).await;
         if self.settings.versions == Versions::Auto {
             self.version = match (&opened, version) {
-                (Ok(_), version) => version,
                 (Err(Failure::Version(_)), Version::V5) => Version::V4,
-                (Err(_), _) => Version::V5,
+                _ => Version::V5,
             };
         }
         if opened.is_ok() {
