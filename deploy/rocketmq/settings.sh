@@ -4,15 +4,19 @@
 HERE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/tidegate/rocketmq"
 DATA="${XDG_DATA_HOME:-$HOME/.local/share}/tidegate/rocketmq"
-JARS="$CACHE/server"
 CLUSTER=DefaultCluster
+
+# Of the server that runs here: 5.5.0, or 4.9.7.
+jars() { [ "$VERSION" = 5.5.0 ] && echo "$CACHE/server" || echo "$CACHE/server-$VERSION"; }
+pom() { [ "$VERSION" = 5.5.0 ] && echo "$HERE/server/pom.xml" || echo "$HERE/server/pom-4.9.xml"; }
 
 # What `up` remembers in DATA/settings, so that every later command of that folder needs only `--data`.
 ADDRESS=127.0.0.1 NAME_SERVER_PORT=9876 BROKER_PORT=10911
 PROXY=no GRPC_PORT=8081 PROXY_PORT=8080
 TLS=no CLIENT_CERTIFICATE=no USERS=no USER_NAME=tidegate FLUSH=ASYNC_FLUSH AUTO_CREATE=no HEAP=1g
+VERSION=5.5.0 ADVERTISED=
 SETTINGS='ADDRESS NAME_SERVER_PORT BROKER_PORT PROXY GRPC_PORT PROXY_PORT TLS CLIENT_CERTIFICATE USERS USER_NAME FLUSH
-AUTO_CREATE HEAP'
+AUTO_CREATE HEAP VERSION ADVERTISED'
 
 say() { printf '%s\n' "$*"; }
 fail() {

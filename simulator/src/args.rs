@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::simulator::{
-    AuditPlan, Error, Plan, Profile, Qos, Target, Version, plan,
+    AuditPlan, AuditSource, Error, Plan, Profile, Qos, Target, Version, plan,
     scenario::{self, Beside},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::ArgPredicate};
@@ -13,6 +13,7 @@ Examples:
   A hundred sensors of a Tidegate, and a look at whether everything arrived:
     tidegate device add --count 100 --prefix sensor_ --out creds.csv
     simulator run --target mqtt://127.0.0.1:1883 --credentials creds.csv --duration 60s --audit file:DIR/out
+    simulator run --credentials creds.csv --interval 2s --duration 60s --audit rocketmq://127.0.0.1:9876
 
   A thousand sensors of any MQTT server, one reading a second each, with 256-byte payloads:
     simulator run --target mqtt://127.0.0.1 -c 1000 -I 1s -t 'bench/%i' -s 256 --duration 30s
@@ -182,9 +183,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     settle: Duration,
 
-    /// Look in the gateway's output whether everything arrived: file:DIR/out.
-    #[arg(long, value_name = "file:DIR/out", value_parser = audit_dir)]
-    audit: Option<PathBuf>,
+    /// Look in the gateway's output whether everything arrived: file:DIR/out, or on the bus it sends to:
+    /// rocketmq://HOST:PORT, and then how long it took from sensor to consumer too.
+    #[arg(long, value_name = "SOURCE")]
+    audit: Option<AuditSource>,
 
     #[command(flatten)]
     auditing: Auditing,
@@ -226,9 +228,9 @@ pub(crate) struct Audit {
     #[arg(long, value_name = "FILE")]
     pub(crate) state: PathBuf,
 
-    /// The gateway's output: file:DIR/out.
-    #[arg(long, value_name = "file:DIR/out", value_parser = audit_dir)]
-    audit: PathBuf,
+    /// The gateway's output: file:DIR/out or rocketmq://HOST:PORT.
+    #[arg(long, value_name = "SOURCE")]
+    audit: AuditSource,
 
     #[command(flatten)]
     auditing: Auditing,
@@ -262,7 +264,7 @@ impl Run {
             Some(path) => scenario::read(path, &self.beside())?,
             None => self.plan_alike()?,
         };
-        let audit = self.audit.as_ref().map(|dir| self.auditing.plan(dir.clone()));
+        let audit = self.audit.as_ref().map(|source| self.auditing.plan(source.clone()));
         Ok(Plan { boot: self.boot.unwrap_or_else(plan::boot_now), audit, ..plan })
     }
 
@@ -318,8 +320,8 @@ impl Audit {
 }
 
 impl Auditing {
-    const fn plan(&self, dir: PathBuf) -> AuditPlan {
-        AuditPlan { dir, wait_max: self.audit_wait, compare_values: !self.ignore_values }
+    const fn plan(&self, source: AuditSource) -> AuditPlan {
+        AuditPlan { source, wait_max: self.audit_wait, compare_values: !self.ignore_values }
     }
 }
 
@@ -343,13 +345,6 @@ fn version(text: &str) -> Result<Version, String> {
         "4" | "3.1.1" => Ok(Version::V4),
         "5" => Ok(Version::V5),
         _ => Err("4 (MQTT 3.1.1) or 5".into()),
-    }
-}
-
-fn audit_dir(text: &str) -> Result<PathBuf, String> {
-    match text.strip_prefix("file:") {
-        Some(dir) if !dir.is_empty() => Ok(dir.into()),
-        _ => Err("give file: and the folder of the gateway's file output, such as file:data/out".into()),
     }
 }
 
@@ -405,7 +400,7 @@ mod tests {
 
     #[test]
     fn an_audit_is_of_a_folder() {
-        assert_eq!(plan("--audit file:d/out").audit.unwrap().dir, PathBuf::from("d/out"));
+        assert_eq!(plan("--audit file:d/out").audit.unwrap().source, AuditSource::Folder("d/out".into()));
         assert!(Cli::try_parse_from(["simulator", "run", "--audit", "d/out"]).is_err());
     }
 }

@@ -2,7 +2,7 @@ use std::{io, path::PathBuf};
 
 use crate::{
     link::{Failure, Meaning},
-    plan::{Protocol, Target},
+    plan::{AuditSource, Protocol, Target},
     scenario::Fault,
 };
 
@@ -53,11 +53,14 @@ pub enum Error {
         cause: String,
     },
     /// The gateway's output cannot be read.
-    #[error("audit of {}: {source}. --audit takes file:DIR/out, the folder of the gateway's file output", dir.display())]
+    #[error(
+        "audit of {what}: {source}. --audit takes file:DIR/out, the folder of the gateway's file output, or \
+         rocketmq://HOST:PORT"
+    )]
     Audit {
-        /// Which folder.
-        dir: PathBuf,
-        /// What the system said.
+        /// Which output.
+        what: AuditSource,
+        /// What the system or the bus said.
         source: io::Error,
     },
     /// A file of ours cannot be written or read.

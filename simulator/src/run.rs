@@ -12,13 +12,13 @@ use tokio::{
 
 use crate::{
     Error, Plan, Qos, Report,
-    audit::{self, Audit, Ledger, Verdict},
+    audit::{self, Audit, Begin, Ledger, Source, Verdict},
     clock::{Clock, micros},
     latency::LatencyMs,
     launch::launch,
     link::Failure,
     part::{self, Part, Rate, per_second},
-    plan::{AuditPlan, Group, Identity, Protocol},
+    plan::{AuditPlan, AuditSource, Group, Identity, Protocol},
     progress::{Phase, Progress},
     ranges::Ranges,
     sensor::Stop,
@@ -44,8 +44,16 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<Report, Error> {
     let groups = plan.clone().into_groups()?;
+    // Before the first reading is sent: a bus is read from here on.
+    let source = match &plan.audit {
+        Some(audit) => Some(Source::open(&audit.source, Begin::Newest).await?),
+        None => None,
+    };
     let mut fleet = Fleet::start(&plan, groups);
-    let auditor = plan.audit.as_ref().map(|audit| follow(audit, &fleet.ledger, fleet.stop.subscribe()));
+    let auditor = plan.audit.as_ref().zip(source).map(|(audit_plan, source)| {
+        let audit = Audit::new(source, &fleet.ledger, audit_plan.compare_values);
+        follow(audit, audit_plan.source.clone(), fleet.stop.subscribe())
+    });
     fleet.live(&mut progress, stop).await?;
     let report = fleet.report();
     match plan.audit.clone().zip(auditor) {
@@ -259,16 +267,14 @@ impl<'a> Fleet<'a> {
 /// Reads the output while the run goes on, so that a file that rotation removes has been read by then. Ends when the
 /// run is over.
 fn follow(
-    plan: &AuditPlan,
-    ledger: &Ledger,
+    mut audit: Audit,
+    what: AuditSource,
     mut stop: watch::Receiver<Stop>,
 ) -> JoinHandle<Result<Audit, Error>> {
-    let mut audit = Audit::new(&plan.dir, ledger, plan.compare_values);
-    let dir = plan.dir.clone();
     tokio::spawn(async move {
         loop {
             let polled = spawn_blocking(move || audit.poll().map(|_| audit)).await.map_err(internal)?;
-            audit = polled.map_err(|source| Error::Audit { dir: dir.clone(), source })?;
+            audit = polled.map_err(|source| Error::Audit { what: what.clone(), source })?;
             tokio::select! {
                 () = sleep(audit::POLL_WAIT) => {}
                 over = stop.wait_for(|stop| *stop == Stop::Abort) => {

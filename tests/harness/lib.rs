@@ -5,12 +5,14 @@
 //! value that stands for it is dropped.
 
 mod board;
+mod bus_service;
 pub mod coap;
 mod coap_load;
 mod coap_programs;
 mod disk;
 mod emulator;
 mod faults;
+mod gate;
 mod gateway;
 mod http;
 mod hurt;
@@ -28,6 +30,7 @@ mod simulator;
 mod sync_times;
 
 pub use board::{Board, Flash, Line};
+pub use bus_service::BusService;
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};
 pub use coap_programs::{Outcome, aiocoap_client, coap_client};
@@ -36,6 +39,7 @@ pub use faults::{Fault, inject, open_segment};
 mod prometheus;
 
 pub use disk::{LoopDisk, PlainDisk, SmallDisk};
+pub use gate::Gate;
 pub use gateway::{APPLICATION, DEVICE, Gateway, Login, StartFailure, read_credentials};
 pub use http::{HttpAnswer, http, http_get};
 pub use hurt::Hurt;

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Gateway, programs, within};
+use crate::{Gateway, RocketMq, programs, within};
 
 /// A running `simulator run`.
 pub struct Simulator {
@@ -51,6 +51,23 @@ impl Simulator {
 
     /// As [`Simulator::start`], with targets and all else from `words`; with `devices` logins.
     pub fn start_as(gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
+        Self::start_audited(gateway, devices, &format!("file:{}", gateway.out().display()), words)
+    }
+
+    /// As [`Simulator::start`], audited by what arrives at a consumer of the bus.
+    pub fn start_on_bus(gateway: &Gateway, bus: &RocketMq, devices: usize, words: &[&str]) -> Self {
+        let devices_word = devices.to_string();
+        let target = format!("mqtt://127.0.0.1:{}", gateway.port);
+        let own = ["--target", &target, "--devices", &devices_word];
+        Self::start_audited(
+            gateway,
+            devices,
+            &format!("rocketmq://{}", bus.name_server()),
+            &[&own, words].concat(),
+        )
+    }
+
+    fn start_audited(gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
         let credentials = gateway.add_devices(devices, "virtual_");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let report = folder.path().join("report.json");
@@ -58,7 +75,7 @@ impl Simulator {
             .arg("run")
             .arg("--credentials")
             .arg(credentials)
-            .args(["--audit", &format!("file:{}", gateway.out().display())])
+            .args(["--audit", audit])
             .arg("--report")
             .arg(&report)
             .args(words)

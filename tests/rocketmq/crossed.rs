@@ -89,6 +89,31 @@ fn assert_fields(message: &Value) {
 }
 
 #[test]
+fn a_server_of_4_9_does_as_well() {
+    let bus = RocketMq::start_with(&["--server-version", "4.9.7"]);
+    bus.admin(&["group", "java-group", "python-group"]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let report = Simulator::start(&gateway, 20, &["--interval", "200ms", "--duration", "5s"])
+        .finish(Duration::from_secs(120));
+    report.assert_nothing_lost();
+    drained(&gateway, CONSUMED_MAX);
+    let count = usize::try_from(bus.count("iot-topic")).expect("it fits");
+    let consumers = [
+        BusConsumer::start(&bus, BusClient::Java, &["-group", "java-group"]),
+        BusConsumer::start(&bus, BusClient::Python, &["--group", "python-group"]),
+    ];
+    for consumer in &consumers {
+        let messages = consumer.wait_for(count, CONSUMED_MAX);
+        let found = audit(&gateway, &messages);
+        assert_eq!((found.lost, found.out_of_order, found.duplicates), (0, 0, 0), "{found:?}");
+        assert!(found.readings > 400, "{found:?}");
+        assert_ids(&messages);
+        messages.iter().for_each(assert_fields);
+    }
+}
+
+#[test]
 fn a_filter_of_the_broker_finds_exactly_the_readings_above_35() {
     let bus = RocketMq::start();
     bus.admin(&["group", "hot"]);

@@ -2,14 +2,17 @@
 //! comes twice has the same id.
 
 use std::{
-    fs, thread,
+    fs,
+    net::Ipv4Addr,
+    thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tidegate_tests::{
-    BusClient, BusConsumer, BusLogin, Client, Gateway, Part, RocketMq, Simulator, Version, count_from, within,
+    BusClient, BusConsumer, BusLogin, Client, Gate, Gateway, Part, RocketMq, Simulator, SmallDisk, Version,
+    count_from, within,
 };
 
 use crate::audit::{assert_ids, audit, drained, gateway_to, output_status};
@@ -23,7 +26,7 @@ fn seconds(count: u64) -> Duration {
 
 /// Waits until the output says that it is in trouble, and what it says.
 fn trouble(gateway: &Gateway) -> String {
-    let told = within(seconds(60), || {
+    let told = within(seconds(120), || {
         thread::sleep(Duration::from_millis(200));
         output_status(gateway, "trouble").as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     });
@@ -48,8 +51,10 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     let bus = RocketMq::start();
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
-    let duration = format!("{}s", 75 + away);
-    let load = Simulator::start(&gateway, DEVICES, &["--interval", "200ms", "--duration", &duration]);
+    let duration = format!("{}s", 90 + away);
+    let words = ["--interval", "200ms", "--duration", &duration, "--audit-wait", "120s"];
+    // Its consumer meets each fault too.
+    let load = Simulator::start_on_bus(&gateway, &bus, DEVICES, &words);
     thread::sleep(seconds(5));
 
     bus.signal(Part::Broker, Signal::STOP);
@@ -133,14 +138,61 @@ fn a_missing_topic_is_told_and_waited_for() {
     }
     let told = trouble(&gateway);
     assert!(told.contains("iot-topic"), "{told}");
-    // What goes to another topic is not held up by it.
     client.publish_and_wait("telemetry", br#"{"boot":1,"seq":21,"values":{"a":1,"b":2}}"#, 21);
-    let other = within(seconds(60), || (bus.count("iot-device-topic") == 1).then_some(()));
-    assert!(other.is_some(), "{}", trouble(&gateway));
     bus.create_topic("iot-topic", 8);
     drained(&gateway, DRAINED_MAX);
     assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (20, 1));
     assert_eq!(output_status(&gateway, "dead_letters"), 0);
+}
+
+#[test]
+fn a_broker_without_room_is_waited_for() {
+    let disk = SmallDisk::make(512);
+    let bus = RocketMq::start_on(disk.path(), &[]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let load = Simulator::start(&gateway, 10, &["--interval", "200ms", "--duration", "100s"]);
+    // Beyond this share of the disk the broker takes nothing more; it looks after a minute, then every ten seconds.
+    let filler = disk.path().join("filler");
+    fs::write(&filler, vec![1; 300 << 20]).expect("room for it");
+    bus.admin(&["config", "diskSpaceWarningLevelRatio=40"]);
+    println!("no room: {}", trouble(&gateway));
+    let before = bus.count("iot-topic");
+    thread::sleep(seconds(5));
+    assert_eq!(bus.count("iot-topic"), before, "the broker takes nothing");
+    fs::remove_file(filler).expect("it is there");
+    println!("room again: {:?}", drained_under_load(&gateway));
+
+    load.finish(seconds(240)).assert_nothing_lost();
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(output_status(&gateway, "dead_letters"), 0);
+    assert_whole(&bus, &gateway, BusLogin::default());
+}
+
+#[test]
+fn a_connection_that_is_dead_on_one_side_is_given_up() {
+    let bus = RocketMq::start();
+    let gate = Gate::start(Ipv4Addr::new(127, 0, 0, 2), bus.broker().parse().expect("an address"));
+    // The name server tells everybody to come through the gate.
+    bus.kill(Part::Broker);
+    bus.up(&["--advertise", "127.0.0.2"]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let load = Simulator::start(&gateway, 20, &["--interval", "200ms", "--duration", "30s"]);
+    let is_used = within(seconds(60), || (gate.connections() > 0).then_some(()));
+    assert!(is_used.is_some(), "the gateway comes through the gate");
+    for _ in 0..3 {
+        thread::sleep(seconds(4));
+        let before = gate.connections();
+        gate.hang();
+        let anew = within(seconds(60), || (gate.connections() > before).then_some(()));
+        assert!(anew.is_some(), "the gateway gives up a connection that hangs");
+        println!("after a connection that hung: {:?}", drained_under_load(&gateway));
+    }
+    load.finish(seconds(180)).assert_nothing_lost();
+    drained(&gateway, DRAINED_MAX);
+    assert!(gate.connections() >= 4, "{}", gate.connections());
+    assert_whole(&bus, &gateway, BusLogin::default());
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! The output by itself: what its check says, what it does with a message that the bus never takes, and a gateway that
 //! is killed in every phase of a batch.
 
-use std::{fs, path::PathBuf, thread, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tidegate_tests::{
@@ -169,4 +174,25 @@ fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order(
     assert_eq!((found.lost, found.out_of_order), (0, 0), "{found:?}");
     assert!(found.readings > 1_000, "{found:?}");
     assert_ids(&messages);
+}
+
+#[test]
+fn a_replay_sends_the_same_ids_again_and_keeps_to_the_rate() {
+    let bus = RocketMq::start();
+    let mut gateway = gateway_to(&bus, "rate_max = 100");
+    gateway.run();
+    let reading = |n| format!("{{\"boot\":1,\"seq\":{n},\"values\":{{\"temperature\":20.5}}}}");
+    let start = Instant::now();
+    publish_all(&gateway, &gateway.device, &(0..300).map(reading).collect::<Vec<_>>());
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!(bus.count("iot-topic"), 300);
+    gateway.command(&["replay", "--from", "-1h", "--output", "rocketmq"]);
+    // 600 messages, of which the last batch waits for nobody: at 100 a second the first 300 take three seconds.
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+    assert_eq!(bus.count("iot-topic"), 600);
+    let messages = bus.find("iot-topic", "sensor_1");
+    assert_ids(&messages);
+    let id = messages.first().and_then(|message| message["id"].as_str()).expect("a message with an id");
+    assert_eq!(bus.find_id("iot-topic", id).len(), 2);
 }

@@ -9,6 +9,7 @@ use tidegate_protocol::{DeviceId, Lane};
 use super::{
     device::DeviceArgs,
     help,
+    service::ServiceArgs,
     size::Rate,
     when::{self, When},
 };
@@ -57,6 +58,9 @@ pub enum Command {
     /// Send stored readings to an output again
     #[command(long_about = help::REPLAY, after_help = help::REPLAY_AFTER)]
     Replay(ReplayArgs),
+    /// Watch readings and alarms on a bus, from anywhere
+    #[command(long_about = help::SERVICE, after_help = help::SERVICE_AFTER)]
+    Service(Box<ServiceArgs>),
     /// Look at what an output needs at its destination
     #[command(long_about = help::OUTPUT, after_help = help::OUTPUT_AFTER)]
     Output(OutputArgs),

@@ -126,6 +126,41 @@ Examples:
 
 Exit code 0 when readings can get there, 1 when something is missing.";
 
+pub(super) const SERVICE: &str = "\
+Watches a bus from anywhere: each service is a member of a consumer group. Start it twice and the two share the \
+messages; with --broadcast each gets all of them. Members that come, go or die are noticed, and the others take over. \
+A message counts as read when the service is done with it; a message that comes twice is left out by its uid.";
+pub(super) const SERVICE_AFTER: &str = "\
+Examples:
+  tidegate service monitor --bus rocketmq://127.0.0.1:9876
+  tidegate service alarm --bus rocketmq://127.0.0.1:9876";
+
+pub(super) const SERVICE_MONITOR: &str = "\
+Shows each reading once, as it comes over the bus: device, values, tag, and how long it took since the device had it. \
+Every ten seconds it says how far the group is behind. Ctrl-C ends it; what was shown does not come again.
+
+--filter is SQL-92 and is evaluated by the broker, which has to be told to (`enablePropertyFilter=true`). Each \
+measurement can be asked for by its name; so can tg_dev, tg_seq, tg_ts_gw, TAGS and the labels of the gateway. Whole \
+numbers and zero are rewritten, since the broker would misread them, and what is sent is shown. All members of a group \
+have to ask for the same: who asks for something else is refused.";
+pub(super) const SERVICE_MONITOR_AFTER: &str = "\
+Examples:
+  tidegate service monitor --bus rocketmq://127.0.0.1:9876
+  tidegate service monitor --bus rocketmq://10.0.0.1:9876,10.0.0.2:9876 --filter 'temperature > 35' --group hot
+  tidegate service monitor --bus rocketmq://127.0.0.1:9876 --tag temperature --tag humidity --group two
+  tidegate service monitor --bus rocketmq://127.0.0.1:9876 --broadcast --json -n 100
+  tidegate service monitor --bus rocketmq://127.0.0.1:9876 --group audit --from-first";
+
+pub(super) const SERVICE_ALARM: &str = "\
+Tells of each reading over the limit at once: RAISED for the first of a device, ALARM for those that follow, CLEARED \
+when it is back. Raise and clear also go to the topic iot-alarm, with an id made of the reading's, so that one who \
+gets them twice can see it. A reading counts as read when its alarm is on the bus.";
+pub(super) const SERVICE_ALARM_AFTER: &str = "\
+Examples:
+  tidegate service alarm --bus rocketmq://127.0.0.1:9876
+  tidegate service alarm --bus rocketmq://127.0.0.1:9876 --above 40 --clear 38
+  tidegate service alarm --bus rocketmq://127.0.0.1:9876 --measurement humidity --above 80 --group damp";
+
 pub(super) const SPOOL: &str = "\
 Looks at a spool on disk. It writes nothing, and a running gateway is not disturbed.";
 pub(super) const SPOOL_AFTER: &str = "\

@@ -20,6 +20,7 @@ mod output;
 pub mod print;
 pub mod quickstart;
 mod run;
+pub mod service;
 mod size;
 mod spool;
 pub mod when;
@@ -52,6 +53,7 @@ pub fn dispatch(command: &Command, wall_ms: u64) -> Result<(), Error> {
         Command::Status(args) => beside::status(args),
         Command::Log(args) => beside::log(args),
         Command::Replay(args) => beside::replay(args),
+        Command::Service(args) => service::run(args),
         Command::Output(args) => output::run(args, wall_ms),
         Command::Spool(args) => spool::run(args),
         Command::Size(args) => size::run(args),

@@ -4,9 +4,8 @@ use std::{
 };
 
 use super::{
-    Ledger, Verdict,
+    Ledger, Source, Verdict,
     line::{self, Line, Numbered},
-    tail::Tail,
     verdict::{Examples, Sums},
 };
 use crate::{profile::Values, ranges::Ranges};
@@ -78,8 +77,10 @@ impl Arrivals {
 
     pub(super) fn handle_line(&mut self, bytes: &[u8]) {
         match line::parse(bytes) {
-            Line::Numbered(line) => self.handle_reading(&line),
-            Line::Gap => self.faults.gaps += 1,
+            Line::Numbered(line) => {
+                self.handle_reading(&line);
+            }
+            Line::Gap => self.note_gap(),
             Line::Other => {}
             Line::Unreadable => {
                 self.faults.unreadable += 1;
@@ -89,11 +90,17 @@ impl Arrivals {
         }
     }
 
-    fn handle_reading(&mut self, line: &Numbered<'_>) {
+    /// Something stands for readings that are gone.
+    pub(super) fn note_gap(&mut self) {
+        self.faults.gaps += 1;
+    }
+
+    /// Whether it is one of ours.
+    pub(super) fn handle_reading(&mut self, line: &Numbered<'_>) -> bool {
         if line.boot != self.boot {
-            return;
+            return false;
         }
-        let Some(arrived) = self.devices.get_mut(&*line.device) else { return };
+        let Some(arrived) = self.devices.get_mut(&*line.device) else { return false };
         self.faults.lines += 1;
         let name = || format!("{}/{}/{}", line.device, line.boot, line.sequence);
         let first = arrived.numbers.insert(line.sequence);
@@ -118,6 +125,7 @@ impl Arrivals {
             let found = line.celsius;
             self.examples.add("altered", || format!("{} says {found:?}, sent was {sent}", name()));
         }
+        true
     }
 
     /// Can the line be told for the same reading as those before it, if it is not the first of its reading? Most ids
@@ -152,12 +160,13 @@ impl Arrivals {
         }
     }
 
-    pub(super) fn verdict(&self, ledger: &Ledger, tail: &Tail) -> Verdict {
+    pub(super) fn verdict(&self, ledger: &Ledger, source: &Source) -> Verdict {
         let mut examples = self.examples.clone();
         let mut sums = Sums {
             acknowledged: ledger.acknowledged(),
             unaudited: self.faults.unaudited + ledger.unaudited,
-            files_read_again: tail.read_again(),
+            files_read_again: source.read_again(),
+            end_to_end_ms: source.end_to_end(),
             ..Sums::default()
         };
         for (name, acknowledged) in &ledger.devices {

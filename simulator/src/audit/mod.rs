@@ -1,26 +1,27 @@
-//! Did everything arrive? Reads the gateway's file output and compares it with what was acknowledged.
+//! Did everything arrive? Reads the gateway's file output, or the bus it sends to, and compares it with what was
+//! acknowledged.
 //!
 //! [`Audit`] reads what is new whenever it is asked to, so it can follow a run while it goes on, and files that are
 //! removed later have been read by then. It keeps a compact set of numbers per device, however many lines there are.
 //! [`wait`] goes on reading until everything has arrived or nothing more comes.
 
 mod arrivals;
+mod bus;
 mod ledger;
 mod line;
+mod source;
 mod tail;
 mod verdict;
 
 use std::{
-    io,
-    path::Path,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
 use arrivals::Arrivals;
 pub use arrivals::ODD_UIDS_MAX;
 pub use ledger::Ledger;
-use tail::Tail;
+pub use source::{Begin, Source};
 pub use tail::{FILES_MAX, LINE_BYTES_MAX};
 pub use verdict::{EXAMPLES_MAX, Verdict};
 
@@ -32,27 +33,26 @@ pub(crate) const POLL_WAIT: Duration = Duration::from_millis(250);
 /// What is read from the output, and what was seen there so far.
 #[derive(Debug)]
 pub struct Audit {
-    tail: Tail,
+    source: Source,
     arrivals: Arrivals,
 }
 
 impl Audit {
-    /// An audit of the files `*.jsonl` in `dir`, in the order of their names, for the readings that `ledger` is about:
-    /// its devices and its boot. Lines of others are passed over. `ledger` need not know yet what is acknowledged.
+    /// An audit of what `source` has, for the readings that `ledger` is about: its devices and its boot. What belongs to
+    /// others is passed over. `ledger` need not know yet what is acknowledged.
     #[must_use]
-    pub fn new(dir: &Path, ledger: &Ledger, compare_values: bool) -> Self {
-        Self { tail: Tail::new(dir.to_owned()), arrivals: Arrivals::new(ledger, compare_values) }
+    pub fn new(source: Source, ledger: &Ledger, compare_values: bool) -> Self {
+        Self { source, arrivals: Arrivals::new(ledger, compare_values) }
     }
 
-    /// Reads what has come since the last time; answers with the number of lines of ours. A folder that is not there
-    /// has no lines.
+    /// Reads what has come since the last time; answers with the number of lines of ours.
     ///
     /// # Errors
     /// The folder or a file cannot be read.
     pub fn poll(&mut self) -> io::Result<u64> {
         let before = self.arrivals.lines();
-        let Self { tail, arrivals } = self;
-        tail.poll(&mut |line| arrivals.handle_line(line))?;
+        let Self { source, arrivals } = self;
+        source.poll(arrivals)?;
         Ok(arrivals.lines().saturating_sub(before))
     }
 
@@ -65,7 +65,7 @@ impl Audit {
     /// Judges what has arrived so far.
     #[must_use]
     pub fn verdict(&self, ledger: &Ledger) -> Verdict {
-        self.arrivals.verdict(ledger, &self.tail)
+        self.arrivals.verdict(ledger, &self.source)
     }
 }
 
@@ -80,7 +80,7 @@ pub fn wait(
     ledger: &Ledger,
     mut progress: impl FnMut(u64),
 ) -> Result<Verdict, Error> {
-    let wrong = |source| Error::Audit { dir: plan.dir.clone(), source };
+    let wrong = |source| Error::Audit { what: plan.source.clone(), source };
     let mut fewest = u64::MAX;
     let mut moved = Instant::now();
     loop {
@@ -96,10 +96,7 @@ pub fn wait(
         }
         thread::sleep(POLL_WAIT.min(plan.wait_max));
     }
-    if !audit.tail.has_files() {
-        let why = "no file *.jsonl there; is it the gateway's data folder, and is the file output on?";
-        return Err(wrong(io::Error::new(io::ErrorKind::NotFound, why)));
-    }
+    audit.source.check().map_err(wrong)?;
     Ok(audit.verdict(ledger))
 }
 

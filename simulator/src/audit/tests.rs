@@ -1,7 +1,7 @@
 use std::{fmt::Write as _, fs};
 
 use super::*;
-use crate::{profile::Values, ranges::Ranges};
+use crate::{plan::AuditSource, profile::Values, ranges::Ranges};
 
 const SEED: u64 = 9;
 const BOOT: u32 = 7;
@@ -54,7 +54,7 @@ impl Output {
 
     fn verdict(&mut self) -> Verdict {
         self.file("z.jsonl");
-        let mut audit = Audit::new(self.dir.path(), &self.ledger, true);
+        let mut audit = Audit::new(Source::folder(self.dir.path()), &self.ledger, true);
         audit.poll().unwrap();
         audit.verdict(&self.ledger)
     }
@@ -138,7 +138,7 @@ fn odd_uids_max_is_reached() {
     }
     arrivals.handle_line(line(ODD_UIDS_MAX).as_bytes());
     arrivals.handle_line(line(ODD_UIDS_MAX + 1).as_bytes());
-    let verdict = arrivals.verdict(&ledger, &Tail::new("/nonexistent".into()));
+    let verdict = arrivals.verdict(&ledger, &Source::folder("/nonexistent".as_ref()));
     assert_eq!((verdict.duplicated, verdict.duplicated_unlike), (2, 1), "one beyond counts as unlike");
 }
 
@@ -159,7 +159,7 @@ fn a_changed_value_fails_unless_values_are_not_compared() {
     let verdict = output.verdict();
     assert_eq!((verdict.pass, verdict.altered), (false, 1));
     assert!(verdict.to_string().contains("a/7/2 says Some(99.0)"), "{verdict}");
-    let mut audit = Audit::new(output.dir.path(), &output.ledger, false);
+    let mut audit = Audit::new(Source::folder(output.dir.path()), &output.ledger, false);
     audit.poll().unwrap();
     assert!(audit.verdict(&output.ledger).pass);
 }
@@ -234,7 +234,7 @@ fn waiting_goes_on_while_readings_come_and_ends_when_all_are_there() {
         AuditPlan { wait_max: Duration::from_secs(20), ..AuditPlan::new(output.dir.path().to_owned()) };
     let ledger = output.ledger.clone();
     let waiting = thread::spawn(move || {
-        let mut audit = Audit::new(&plan.dir, &ledger, true);
+        let mut audit = Audit::new(folder(&plan), &ledger, true);
         wait(&mut audit, &plan, &ledger, |_| ()).unwrap()
     });
     thread::sleep(Duration::from_millis(50));
@@ -252,7 +252,7 @@ fn waiting_is_bounded() {
     output.reading("a", 1).file("r.jsonl");
     let plan =
         AuditPlan { wait_max: Duration::from_millis(30), ..AuditPlan::new(output.dir.path().to_owned()) };
-    let mut audit = Audit::new(&plan.dir, &output.ledger, true);
+    let mut audit = Audit::new(folder(&plan), &output.ledger, true);
     let mut told = Vec::new();
     let verdict = wait(&mut audit, &plan, &output.ledger, |missing| told.push(missing)).unwrap();
     assert!(!verdict.pass && verdict.lost == 5);
@@ -263,7 +263,7 @@ fn waiting_is_bounded() {
 fn no_output_at_all_says_where_it_was_looked_for() {
     let plan = AuditPlan { wait_max: Duration::ZERO, ..AuditPlan::new("/nonexistent/out".into()) };
     let ledger = Output::new().ledger;
-    let mut audit = Audit::new(&plan.dir, &ledger, true);
+    let mut audit = Audit::new(folder(&plan), &ledger, true);
     let error = wait(&mut audit, &plan, &ledger, |_| ()).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/out") && error.contains("file output"), "{error}");
 }
@@ -294,4 +294,11 @@ fn each_device_is_compared_with_what_it_measures() {
         output.line("b", &format!("b/{BOOT}/{sequence}"), BOOT, sequence, celsius);
     }
     assert!(output.verdict().pass);
+}
+
+fn folder(plan: &AuditPlan) -> Source {
+    match &plan.source {
+        AuditSource::Folder(dir) => Source::folder(dir),
+        AuditSource::Bus(_) => panic!("a folder"),
+    }
 }

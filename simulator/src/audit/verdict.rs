@@ -6,6 +6,7 @@ use std::{
 use serde::Serialize;
 
 use super::arrivals::Faults;
+use crate::latency::LatencyMs;
 
 /// Readings named for each kind of fault.
 pub const EXAMPLES_MAX: usize = 5;
@@ -42,6 +43,8 @@ pub struct Verdict {
     pub files_read_again: u64,
     /// Readings that could not be kept count of: with any of them nothing is certain.
     pub unaudited: u64,
+    /// From the device's time of a reading to its arrival at a consumer of the bus; `null` where only files were read.
+    pub end_to_end_ms: Option<LatencyMs>,
     /// A few readings of each kind of fault, as `device/boot/sequence`.
     pub examples: Examples,
 }
@@ -55,6 +58,7 @@ pub(super) struct Sums {
     pub(super) lost: u64,
     pub(super) unaudited: u64,
     pub(super) files_read_again: u64,
+    pub(super) end_to_end_ms: Option<LatencyMs>,
 }
 
 /// The first few of each kind.
@@ -89,6 +93,7 @@ impl Verdict {
             lines: faults.lines,
             files_read_again: sums.files_read_again,
             unaudited: sums.unaudited,
+            end_to_end_ms: sums.end_to_end_ms,
             examples,
         }
     }
@@ -119,6 +124,9 @@ impl fmt::Display for Verdict {
             for (kind, texts) in &self.examples.0 {
                 writeln!(f, "  {kind}: {}", texts.join(", "))?;
             }
+        }
+        if let Some(end_to_end) = &self.end_to_end_ms {
+            writeln!(f, "end to end    {end_to_end}, from the sensor's time to a consumer of the bus")?;
         }
         f.write_str(&self.line())
     }

@@ -1,15 +1,16 @@
 //! What to simulate.
 
+mod audit;
 mod credentials;
 mod target;
 mod template;
 
 use std::{
     collections::HashSet,
-    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
+pub use audit::{AuditPlan, AuditSource, InvalidAuditSource};
 pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
 pub(crate) use target::Deal;
 pub use target::{Protocol, TARGETS_MAX, Target, WEIGHT_MAX};
@@ -98,25 +99,6 @@ pub struct Group {
     /// What they are. Of `seed`, `boot`, `connect_rate`, `first_connect_max`, `settle_max` and `audit` those of the
     /// whole run count.
     pub sensors: Plan,
-}
-
-/// Where and how to look whether everything arrived.
-#[derive(Clone, Debug)]
-pub struct AuditPlan {
-    /// Folder of the gateway's file output.
-    pub dir: PathBuf,
-    /// How long to wait after the last acknowledged reading has come that was still missing.
-    pub wait_max: Duration,
-    /// Must the values be those that were sent? Not where a route changes them.
-    pub compare_values: bool,
-}
-
-impl AuditPlan {
-    /// Waits 30 seconds and compares values.
-    #[must_use]
-    pub const fn new(dir: PathBuf) -> Self {
-        Self { dir, wait_max: Duration::from_secs(30), compare_values: true }
-    }
 }
 
 /// Names of one virtual device.

@@ -23,6 +23,8 @@ const PULL_MESSAGES_MAX: u32 = 64;
 pub(super) const HOLD: Duration = Duration::from_secs(15);
 /// `PullSysFlag` of the server: hold the request while there is nothing.
 const HOLD_FLAG: u32 = 1 << 1;
+/// And: the subscription stands in the request.
+const INLINE_FLAG: u32 = 1 << 2;
 
 /// Why a request did not go well.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -156,28 +158,38 @@ fn read<T: serde::de::DeserializeOwned>(address: &str, answered: &Command) -> Re
         .map_err(|_| AskError::Unreadable(address.to_owned()))
 }
 
+/// As whom, and with which subscription, messages are pulled.
+pub(super) struct PullAs<'p> {
+    pub(super) group: &'p str,
+    pub(super) text: String,
+    pub(super) kind: &'p str,
+    pub(super) version_ms: u64,
+    /// The broker takes the subscription from the request; else from the heartbeat.
+    pub(super) is_inline: bool,
+}
+
 /// Messages of a queue from `offset` on. Where there are none, the broker waits a while.
 pub(super) async fn pull(
     client: &Client,
     address: &str,
-    settings: &Settings,
+    pull_as: &PullAs<'_>,
     topic: &str,
     queue: &Queue,
     offset: u64,
 ) -> Result<Pulled, AskError> {
-    let expression = settings.expression(topic);
+    let flags = HOLD_FLAG | if pull_as.is_inline { INLINE_FLAG } else { 0 };
     let command = Command::request(request::PULL_MESSAGE)
-        .with("consumerGroup", &settings.group)
+        .with("consumerGroup", pull_as.group)
         .with("topic", topic)
         .with("queueId", queue.id)
         .with("queueOffset", offset)
         .with("maxMsgNums", PULL_MESSAGES_MAX)
-        .with("sysFlag", HOLD_FLAG)
+        .with("sysFlag", flags)
         .with("commitOffset", 0)
         .with("suspendTimeoutMillis", HOLD.as_millis())
-        .with("subscription", expression.text())
-        .with("subVersion", settings.version_ms)
-        .with("expressionType", expression.kind());
+        .with("subscription", &pull_as.text)
+        .with("subVersion", pull_as.version_ms)
+        .with("expressionType", pull_as.kind);
     let answered = client.request_within(address, command, HOLD + usual(client)).await?;
     let next = || number(address, &answered, "nextBeginOffset");
     match answered.code {

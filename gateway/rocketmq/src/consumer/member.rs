@@ -39,6 +39,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often offsets that are remembered here are written.
 const SAVE: Duration = Duration::from_secs(5);
 
+/// What a broker says who is asked for the members of a group that is not there.
+const NO_GROUP: &str = "no consumer for this group";
+
 /// Where the queues of the topics are, for all tasks of a member.
 #[derive(Clone, Default)]
 pub(super) struct Routes(Arc<RwLock<BTreeMap<String, Route>>>);
@@ -70,6 +73,13 @@ impl Routes {
         let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(route) = routes.get(topic) else { return Vec::new() };
         route.brokers().filter_map(|(broker, _)| route.master(broker).map(str::to_owned)).collect()
+    }
+
+    /// The cluster of any broker.
+    fn cluster(&self) -> String {
+        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let first = routes.values().flat_map(Route::brokers).next();
+        first.map(|(_, cluster)| cluster.to_owned()).unwrap_or_default()
     }
 
     fn put(&self, topic: &str, route: Route) {
@@ -116,15 +126,39 @@ impl Member {
         let shared = Shared { settings, client, routes: Routes::default(), offsets, events };
         let (queues, leaving) = (HashMap::new(), HashMap::new());
         let shared = Arc::new(shared);
-        let mut member = Self { shared, name_servers, queues, leaving, stopping, told: None };
+        let member = Self { shared, name_servers, queues, leaving, stopping, told: None };
         for subscription in &member.shared.settings.subscriptions {
             let route = member.name_servers.route(&subscription.topic).await?;
             member.shared.routes.put(&subscription.topic, route);
         }
         member.check().await?;
         member.beat_all().await?;
-        member.share_queues().await;
         Ok(member)
+    }
+
+    /// That there is such a group: the broker passes over in silence who joins one that is not there.
+    pub(super) async fn check_group(&self, name_server: &str) -> Result<(), StartError> {
+        let Shared { settings, client, routes, .. } = &*self.shared;
+        for address in routes.masters() {
+            match ask::members(client, &address, &settings.group).await {
+                Err(AskError::Refused { remark, .. }) if remark.contains(NO_GROUP) => {
+                    return Err(StartError::NoGroup {
+                        group: settings.group.clone(),
+                        name_server: name_server.to_owned(),
+                        cluster: routes.cluster(),
+                    });
+                }
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the first queues.
+    pub(super) async fn begin(mut self) -> Self {
+        self.share_queues().await;
+        self
     }
 
     /// That the broker takes the subscription, and that nobody in the group has another.

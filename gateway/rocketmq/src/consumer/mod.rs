@@ -31,6 +31,7 @@ mod lag;
 mod member;
 mod offsets;
 mod queue;
+pub mod reader;
 mod subscription;
 
 pub use lag::{Lag, group_lag};
@@ -156,6 +157,18 @@ pub enum StartError {
         /// What.
         difference: String,
     },
+    /// The group is not there, and the broker makes none by itself.
+    #[error(
+        "group {group} does not exist; make it: mqadmin updateSubGroup -n {name_server} -c {cluster} -g {group}"
+    )]
+    NoGroup {
+        /// The group.
+        group: String,
+        /// A name server, for who makes the group.
+        name_server: String,
+        /// The brokers' cluster.
+        cluster: String,
+    },
     /// A broker says no.
     #[error("broker {address}: {said}")]
     Refused {
@@ -181,8 +194,9 @@ impl StartError {
         matches!(
             self,
             Self::Request(_)
-                | Self::Route(RouteError::Request(_) | RouteError::NoQueue(_))
+                | Self::Route(RouteError::Request(_) | RouteError::NoQueue(_) | RouteError::NoTopic(_))
                 | Self::Refused { .. }
+                | Self::NoGroup { .. }
         )
     }
 }
@@ -262,11 +276,14 @@ impl Consumer {
     ) -> Result<Self, StartError> {
         let (incoming_sender, incoming) = mpsc::channel::<Incoming>(INCOMING_MAX);
         let client = Client::with_incoming(options, Some(incoming_sender));
+        let first = name_servers.first().cloned().unwrap_or_default();
         let name_servers = NameServers::new(client.clone(), name_servers);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (stop, stopping) = watch::channel(false);
         let member =
             member::Member::join(settings, client.clone(), name_servers.clone(), sender, stopping).await?;
+        member.check_group(&first).await?;
+        let member = member.begin().await;
         let task = tokio::spawn(member.run(incoming));
         Ok(Self { events, stop, task, client, name_servers })
     }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Delivery, Event, Model, Offsets, Outcome, Settings, Start,
-    ask::{self, AskError, Pulled},
+    ask::{self, AskError, PullAs, Pulled},
     member::Routes,
 };
 use crate::{
@@ -89,7 +89,7 @@ impl QueueTask {
         let progress = progress.insert(Progress { next: begin, noted: begin, noted_at: Instant::now() });
         loop {
             self.lock(locked_at).await?;
-            match self.pull(progress.next).await? {
+            match self.pull(progress).await? {
                 Ok(Pulled::Messages(messages, next)) => {
                     for message in messages {
                         if message.queue_offset < progress.next {
@@ -172,15 +172,32 @@ impl QueueTask {
         })
     }
 
-    async fn pull(&mut self, offset: u64) -> Result<Result<Pulled, AskError>, Leaving> {
+    /// The next messages. While there are none, it is noted how far it came.
+    async fn pull(&mut self, progress: &mut Progress) -> Result<Result<Pulled, AskError>, Leaving> {
         let Some(address) = self.address() else {
             self.wait(AGAIN).await?;
-            return Ok(Ok(Pulled::Nothing(offset)));
+            return Ok(Ok(Pulled::Nothing(progress.next)));
         };
+        let mut leave = self.leave.clone();
         let Shared { client, settings, .. } = &*self.shared;
-        tokio::select! {
-            pulled = ask::pull(client, &address, settings, &self.topic, &self.queue, offset) => Ok(pulled),
-            _ = self.leave.wait_for(|leave| *leave) => Err(Leaving),
+        let expression = settings.expression(&self.topic);
+        let pull_as = PullAs {
+            group: &settings.group,
+            text: expression.text(),
+            kind: expression.kind(),
+            version_ms: settings.version_ms,
+            is_inline: false,
+        };
+        let pull = ask::pull(client, &address, &pull_as, &self.topic, &self.queue, progress.next);
+        let mut pull = std::pin::pin!(pull);
+        loop {
+            tokio::select! {
+                pulled = &mut pull => return Ok(pulled),
+                () = asked_to(&mut leave) => return Err(Leaving),
+                () = tokio::time::sleep(COMMIT_EVERY), if progress.next != progress.noted => {
+                    self.note(progress).await;
+                }
+            }
         }
     }
 
@@ -307,4 +324,9 @@ impl QueueTask {
     fn is_leaving(&self) -> bool {
         *self.leave.borrow() || self.leave.has_changed().is_err()
     }
+}
+
+/// Returns when the queue is to be given up, or nobody is there to say so.
+async fn asked_to(leave: &mut watch::Receiver<bool>) {
+    drop(leave.wait_for(|leave| *leave).await);
 }

@@ -41,3 +41,38 @@ fn body(bytes: &Bytes) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROUTE: &str = r#"{"brokerDatas":[{"brokerAddrs":{0:"b:1"},"brokerName":"b"}],"queueDatas":[{"brokerName":"b","perm":7,"readQueueNums":8,"writeQueueNums":8}]}"#;
+
+    fn answers() -> Vec<u8> {
+        let mut bytes = BytesMut::new();
+        let request = Command { opaque: 7, ..Command::request(105) };
+        for answer in [request.answer(0).with_body(ROUTE), request.answer(13).with("queueOffset", 5)] {
+            answer.encode_into(&mut bytes).unwrap();
+        }
+        bytes.to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn changed_answers_break_nothing(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = answers();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            exercise(&bytes);
+        }
+    }
+}

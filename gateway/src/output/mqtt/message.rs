@@ -2,7 +2,7 @@
 
 use tidegate_protocol::Lane;
 
-use super::super::{Item, Items, Part};
+use super::super::{Item, Part};
 use crate::{
     normalise::{DEVICE_TOPIC, Message, SINGLE_TOPIC},
     spool::{Lost, LostCause},
@@ -54,10 +54,9 @@ impl Outgoing {
     }
 
     /// What stands in place of records that damage has taken.
-    pub(super) fn of_lost(prefix: &str, lane: Option<Lane>, lost: Lost) -> Self {
+    pub(super) fn of_lost(prefix: &str, lane: Lane, lost: Lost) -> Self {
         let Lost { from, to, cause } = lost;
         let reason = if cause == LostCause::Damaged { "damaged" } else { "expired" };
-        let lane = lane.map_or("unknown", Lane::as_str);
         let payload = format!(r#"{{"lane":"{lane}","from":{from},"to":{to},"reason":"{reason}"}}"#);
         Self {
             topic: format!("{prefix}{LOST_TOPIC}"),
@@ -66,11 +65,6 @@ impl Outgoing {
             properties: vec![(UID.to_owned(), format!("_gateway/lost/{lane}/{from}-{to}"))],
         }
     }
-}
-
-/// The lane of a batch, which has records of one lane only.
-pub(super) fn lane(items: &Items<'_>) -> Option<Lane> {
-    items.records.first().map(|(record, _)| record.position.lane)
 }
 
 /// A route's own output topic, else the topic as subscribers see it.

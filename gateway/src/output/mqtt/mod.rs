@@ -12,13 +12,15 @@ use crate::{config::MqttOutputConfig, spool::Lost};
 
 mod connection;
 mod message;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod window;
 
 pub use connection::Failure;
 use connection::{Connection, Event, Version};
+use message::Outgoing;
 pub use message::{GAP_TOPIC, LOST_TOPIC, UID};
-use message::{Outgoing, lane};
 use window::Window;
 
 /// How long the server may take to acknowledge something, when something is on its way.
@@ -88,7 +90,7 @@ impl MqttOutput {
         let mark = self.window.mark();
         let prefix = &self.settings.prefix;
         if let Some(lost) = lost {
-            self.window.push(Outgoing::of_lost(prefix, lane(&items), lost));
+            self.window.push(Outgoing::of_lost(prefix, items.lane, lost));
         }
         for item in items.iter() {
             self.window.push(Outgoing::of(prefix, &item));

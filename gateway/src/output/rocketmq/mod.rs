@@ -1,9 +1,8 @@
 //! A RocketMQ cluster.
 //!
 //! A batch of records becomes messages, each stands in the line of its queue, and each line has one request on its way:
-//! so a device's messages arrive in order at full speed. What is not confirmed is held here, [`Lines`](lines) in memory
-//! and the records in the spool: the cursor moves over what the bus has confirmed, and after a kill the rest is sent
-//! again with the same ids.
+//! so a device's messages arrive in order at full speed. What is not confirmed is held here, and its records stay in the
+//! spool: the cursor moves over what the bus has confirmed, and after a kill the rest is sent again with the same ids.
 //!
 //! When one request fails, nothing more is sent until the bridge's next try: that asks the name servers anew, greets
 //! the broker, and only then sends again what is not confirmed. So a broker that stands still is not filled with

@@ -13,6 +13,7 @@ pub mod monitor;
 mod received;
 mod trouble;
 
+use crate::clock::wall_ms;
 pub use received::{Received, Shape};
 use trouble::Trouble;
 
@@ -139,7 +140,7 @@ async fn join(plan: &Plan, show: &mut impl FnMut(Said) -> std::io::Result<()>) -
         match joined {
             Ok(consumer) => return Ok(consumer),
             Err(error) if error.is_passing() => {
-                if let Some(news) = trouble.news(&error.to_string()) {
+                if let Some(news) = trouble.news(&error.to_string(), wall_ms()) {
                     show(Said::Note(format!("{news}; trying again until it is there")))?;
                 }
                 tokio::time::sleep(wait).await;
@@ -167,7 +168,9 @@ async fn run(
     let mut seen = Seen::default();
     let mut counts = Counts::default();
     let mut trouble = Trouble::default();
-    let mut lag = tokio::time::interval_at(crate::clock::deadline(LAG_EVERY).into(), LAG_EVERY);
+    let mut lag = tokio::time::interval(LAG_EVERY);
+    // The first one is not at once.
+    lag.reset();
     lag.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let topics = plan.topics();
     while count_max.is_none_or(|most| counts.handled < most) {
@@ -193,7 +196,7 @@ async fn run(
                 show(Said::Note(format!("{queues} queues are this member's, of {members} members")))?;
             }
             Some(Event::Trouble(text)) => {
-                if let Some(news) = trouble.news(&text) {
+                if let Some(news) = trouble.news(&text, wall_ms()) {
                     show(Said::Note(news))?;
                 }
             }

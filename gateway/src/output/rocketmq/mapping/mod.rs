@@ -220,6 +220,7 @@ fn map_message(mapping: &Mapping, item: &Item<'_>, message: &Message<'_>, out: &
 }
 
 impl Mapping {
+    /// A message to the topic of what is no single number.
     fn message(
         &self,
         tag: &str,

@@ -1,0 +1,95 @@
+//! What the gateway's output sends to a RocketMQ, read as nobody's member.
+
+use std::{io, time::SystemTime};
+
+use tidegate_rocketmq::{
+    Client, NameServers, Options,
+    consumer::{Start, reader::Reader},
+    wire::stored::Stored,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{Begin, arrivals::Arrivals, line::Numbered};
+use crate::{
+    latency::{Latencies, LatencyMs},
+    value,
+};
+
+/// Topics of the gateway's output, as they are by default.
+const TOPICS: [&str; 2] = ["iot-topic", "iot-device-topic"];
+/// Messages that wait for the next look: at 50,000 a second, a look every quarter of a second is four times in time.
+const MESSAGES_MAX: usize = 65_536;
+
+/// Messages from a bus, with the time at which each arrived.
+#[derive(Debug)]
+pub(super) struct Bus {
+    arrived: mpsc::Receiver<(Stored, u64)>,
+    reading: JoinHandle<()>,
+    end_to_end: Latencies,
+}
+
+impl Bus {
+    pub(super) async fn open(name_servers: &[String], begin: Begin) -> io::Result<Self> {
+        let client = Client::new(Options::default());
+        let name_servers = NameServers::new(client.clone(), name_servers);
+        let start = if begin == Begin::Newest { Start::Last } else { Start::First };
+        let topics = TOPICS.map(str::to_owned);
+        let opened = Reader::open(&client, &name_servers, &topics, start, MESSAGES_MAX).await;
+        let mut reader = opened.map_err(io::Error::other)?;
+        let (sender, arrived) = mpsc::channel(MESSAGES_MAX);
+        let reading = tokio::spawn(async move {
+            while let Some(message) = reader.next().await {
+                if sender.send((message, now_us())).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { arrived, reading, end_to_end: Latencies::new() })
+    }
+
+    /// Takes what has come since the last time.
+    pub(super) fn poll(&mut self, arrivals: &mut Arrivals) {
+        while let Ok((message, at_us)) = self.arrived.try_recv() {
+            let is_ours = match numbered(&message) {
+                Some(reading) => arrivals.handle_reading(&reading),
+                None => {
+                    if matches!(message.tag(), Some("gap" | "lost")) {
+                        arrivals.note_gap();
+                    }
+                    false
+                }
+            };
+            let ts: Option<u64> = message.property("tg_ts").and_then(|ts| ts.parse().ok());
+            if let Some(ts) = ts.filter(|_| is_ours) {
+                self.end_to_end.record(at_us.saturating_sub(ts.saturating_mul(1_000)));
+            }
+        }
+    }
+
+    pub(super) fn end_to_end(&self) -> Option<LatencyMs> {
+        (!self.end_to_end.is_empty()).then(|| self.end_to_end.summary())
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// A reading that its device has numbered.
+fn numbered(message: &Stored) -> Option<Numbered<'_>> {
+    let number = |name: &str| message.property(name);
+    Some(Numbered {
+        device: message.property("tg_dev")?.into(),
+        uid: message.property("uid").map(Into::into),
+        boot: number("tg_boot")?.parse().ok()?,
+        sequence: number("tg_seq")?.parse().ok()?,
+        celsius: message.property(value::MEASUREMENT).and_then(|text| text.parse().ok()),
+    })
+}
+
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_micros().try_into().unwrap_or(u64::MAX)
+}
