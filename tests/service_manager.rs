@@ -1,10 +1,11 @@
 //! What a service manager is told, and when the watchdog starves: a thread that hangs, and not a slow disk.
 
-use std::time::Duration;
+use std::{path::Path, process::Command, time::Duration};
 
 use rustix::process::Signal;
 use tidegate_tests::{
-    Acknowledged, Gateway, Hurt, Load, Metrics, NotifySocket, SmallDisk, http_get, read_credentials, within,
+    Acknowledged, Gateway, Hurt, Load, Metrics, NotifySocket, SmallDisk, http_get, read_credentials, run,
+    within,
 };
 
 /// What the service manager asks for.
@@ -20,6 +21,16 @@ fn watched(notify: &NotifySocket) -> Gateway {
 fn watch(gateway: &mut Gateway, notify: &NotifySocket) {
     gateway.with_environment("NOTIFY_SOCKET", notify.path());
     gateway.with_environment("WATCHDOG_USEC", &WATCHDOG.as_micros().to_string());
+}
+
+/// By systemd's own measure: below 2 of 10.
+#[test]
+fn the_unit_lets_it_do_what_it_needs_and_little_more() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/tidegate.service");
+    let mut analyze = Command::new("systemd-analyze");
+    let analyzed = run(analyze.args(["security", "--offline=true", "--threshold=20"]).arg(unit));
+    let said = String::from_utf8_lossy(&analyzed.stdout);
+    assert!(analyzed.status.success() && said.contains("Overall exposure level"), "{said}");
 }
 
 #[test]
