@@ -6,7 +6,7 @@ mod ram;
 
 #[cfg(test)]
 pub(crate) use flash::simulated_flash;
-pub use flash::{FlashStore, SECTORS_MIN};
+pub use flash::{FlashStore, SECTORS_MIN, Unfit};
 pub use ram::RamStore;
 use tidegate_protocol::{DEVICE_ID_LEN_MAX, serial::SECRET_LEN_MAX};
 
