@@ -351,3 +351,12 @@ proptest! {
         prop_assert!(text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)), "{}", text);
     }
 }
+
+/// The client refuses a message with one of these, so that none of them may be what a device measures: its reading would
+/// end among the dead letters.
+#[test]
+fn no_measurement_has_a_name_that_the_client_refuses() {
+    for name in tidegate_rocketmq::wire::property::RESERVED {
+        assert!(tidegate_protocol::Name::new(name).is_err(), "{name}");
+    }
+}
