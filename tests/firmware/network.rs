@@ -159,10 +159,15 @@ fn boards_with_a_network_wait_while_the_gateway_has_no_room() {
             (1..2_000).map(|id| client.publish_and_wait("blob", &payload, id)).find(|reason| *reason >= 0x80);
         assert_eq!(refused, Some(0x97), "it is full");
         for board in &boards {
-            let waiting = || (board.shown().last().map(String::as_str) == Some("Waiting")).then_some(());
-            within(ARRIVE_MAX, waiting).unwrap_or_else(|| panic!("{:?}", board.shown()));
+            // Its lamp stands still for seconds: it goes on measuring, and nothing is taken.
+            let waits = || {
+                let before = board.shown();
+                thread::sleep(Duration::from_secs(2));
+                let is_still = before == board.shown();
+                (is_still && before.last().is_some_and(|shown| shown == "Waiting")).then_some(())
+            };
+            within(ARRIVE_MAX, waits).unwrap_or_else(|| panic!("{:?}", board.shown()));
         }
-        thread::sleep(Duration::from_secs(3));
         ran(Command::new("mount").args(["-o", "remount,size=200m"]).arg(disk.path()));
         world.settle(&boards);
         for login in &world.logins {
