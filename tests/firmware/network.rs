@@ -138,6 +138,12 @@ fn boards_with_a_network_lose_nothing_by_mqtt_5_and_by_coap() {
             // What was on the disk when the gateway went, and unacknowledged: one each time.
             assert!(again <= 2, "{again}");
         }
+        // Their secrets are no longer those that the gateway knows.
+        for (login, board) in world.logins.iter().zip(&boards) {
+            world.gateway.command(&["device", "rotate", &login.user]);
+            let refused = || board.shown().last().is_some_and(|shown| shown == "Refused").then_some(());
+            within(ARRIVE_MAX, refused).unwrap_or_else(|| panic!("{:?}", board.shown()));
+        }
     });
 }
 

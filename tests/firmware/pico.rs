@@ -31,7 +31,7 @@ fn the_temperature_of_a_pico_arrives_and_raises_the_alarm() {
 
 #[test]
 fn noise_costs_a_pico_no_reading_and_a_wrong_secret_gets_it_nowhere() {
-    const ONE_OF: u32 = 300;
+    const ONE_OF: u32 = 150;
     const SPOILED_MIN: u64 = 10;
     let gateway = gateway();
     let line = plug(&gateway, "ttyACM0");
