@@ -84,7 +84,7 @@ impl Coap {
         match shared.pipeline.accept(&login, &publish) {
             Ok(position) => {
                 self.endpoint.borrow_mut().handle_stored(request.receipt, position);
-                worker.note_appended();
+                worker.note_appended(is_confirmable);
             }
             Err(pipeline::Refusal::Unavailable(Unavailable::Busy)) if self.may_hold(&request) => {
                 // Passes within a commit or two.
