@@ -148,9 +148,6 @@ impl<'a> Scan<'a> {
     }
 
     fn measurement(&mut self, key: &'a [u8], names: &mut Names<'a>) -> Option<()> {
-        if Name::check_front(key) != Ok(key.len()) {
-            return None;
-        }
         self.number()?;
         names.add(key)
     }
@@ -180,17 +177,22 @@ impl<'a> Scan<'a> {
 
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.skip_blanks();
+        self.expect_next(byte)
+    }
+
+    fn expect_next(&mut self, byte: u8) -> Option<()> {
         let is_there = self.peek() == byte;
         self.at += 1;
         is_there.then_some(())
     }
 
-    /// `"name":`. What is no name, an escape in it among that, is found out by whoever looks at it.
+    /// `"name":`. The words beside the measurements are names, too.
     fn key(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
         let rest = self.bytes.get(self.at..)?;
-        let len = rest.iter().position(|byte| *byte == b'"')?;
-        self.at += len + 1;
+        let len = Name::check_front(rest).ok()?;
+        self.at += len;
+        self.expect_next(b'"')?;
         self.expect(b':')?;
         rest.get(..len)
     }
