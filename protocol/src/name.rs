@@ -115,19 +115,39 @@ impl Name {
     /// # Errors
     /// [`InvalidName`], with the reason.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let word = |b: u8| WORD.get(usize::from(b)).is_some_and(|word| *word);
-        let first = text.bytes().next().unwrap_or(b'0');
-        if text.len() > NAME_LEN_MAX || first.is_ascii_digit() || !text.bytes().all(word) {
-            let forged = text.bytes().any(|b| b.is_ascii_control());
-            return Err(if forged { InvalidName::Reserved } else { InvalidName::Malformed });
+        if Self::check_front(text.as_bytes()) == Ok(text.len()) {
+            return heapless::String::try_from(text).map(Self).map_err(|_| InvalidName::Malformed);
         }
-        if is_reserved(text, first) {
-            return Err(InvalidName::Reserved);
+        let is_whole = text.bytes().all(|b| WORD.get(usize::from(b)).is_some_and(|word| *word));
+        let forged = text.bytes().any(|b| b.is_ascii_control());
+        Err(match Self::check_front(text.as_bytes()) {
+            _ if forged => InvalidName::Reserved,
+            Err(reason) if is_whole => reason,
+            _ => InvalidName::Malformed,
+        })
+    }
+
+    /// Checks the name that `bytes` begin with, up to the first byte that no name holds, for whoever has no use for a
+    /// copy. Returns its length.
+    ///
+    /// # Errors
+    /// [`InvalidName`], with the reason.
+    pub fn check_front(bytes: &[u8]) -> Result<usize, InvalidName> {
+        let word = |b: &u8| WORD.get(usize::from(*b)).is_some_and(|word| *word);
+        let len = bytes.iter().position(|b| !word(b)).unwrap_or(bytes.len());
+        let name = bytes.get(..len).unwrap_or_default();
+        match name.first() {
+            Some(first) if len <= NAME_LEN_MAX && !first.is_ascii_digit() => {
+                if is_reserved(name, *first) {
+                    Err(InvalidName::Reserved)
+                } else if is_sql_word(name, *first) {
+                    Err(InvalidName::SqlWord)
+                } else {
+                    Ok(len)
+                }
+            }
+            _ => Err(InvalidName::Malformed),
         }
-        if is_sql_word(text, first) {
-            return Err(InvalidName::SqlWord);
-        }
-        heapless::String::try_from(text).map(Self).map_err(|_| InvalidName::Malformed)
     }
 
     /// The name as text.
@@ -137,22 +157,23 @@ impl Name {
     }
 }
 
-fn is_reserved(text: &str, first: u8) -> bool {
+fn is_reserved(name: &[u8], first: u8) -> bool {
+    let stands_in = |words: &[&str]| words.binary_search_by(|word| word.as_bytes().cmp(name)).is_ok();
     match first {
-        b'u' => text == "uid",
-        b't' => text.starts_with("tg_"),
-        b'_' => text.starts_with("__") || text.starts_with("_SYS_"),
+        b'u' => name == b"uid",
+        b't' => name.starts_with(b"tg_"),
+        b'_' => name.starts_with(b"__") || name.starts_with(b"_SYS_"),
         b'A'..=b'Z' => {
-            text.starts_with("TIMER_")
-                || BUS_PROPERTIES.binary_search(&text).is_ok()
-                || BUS_TRANSACTION_PROPERTIES.binary_search(&text).is_ok()
+            name.starts_with(b"TIMER_")
+                || stands_in(&BUS_PROPERTIES)
+                || stands_in(&BUS_TRANSACTION_PROPERTIES)
         }
         _ => false,
     }
 }
 
-fn is_sql_word(text: &str, first: u8) -> bool {
-    sql_words(first.to_ascii_lowercase()).iter().any(|word| word.eq_ignore_ascii_case(text))
+fn is_sql_word(name: &[u8], first: u8) -> bool {
+    sql_words(first.to_ascii_lowercase()).iter().any(|word| word.as_bytes().eq_ignore_ascii_case(name))
 }
 
 impl AsRef<str> for Name {

@@ -90,6 +90,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["gateway/src/web/"]),
     ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
     ("jiff", &["gateway/src/cli/"]),
+    ("itoa", &["gateway/src/output/json.rs"]),
     ("memchr", &["gateway/src/service/alarm/rules.rs"]),
     ("minicbor", &["gateway/src/normalise/cbor.rs"]),
     ("nix", &["gateway/src/listener/datagrams.rs"]),

@@ -4,7 +4,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
 };
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _, digest::Key};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
@@ -45,6 +45,8 @@ pub(super) enum Credential {
         salt: [u8; SALT_BYTES],
         /// The HMAC.
         hash: [u8; HASH_BYTES],
+        /// The HMAC when it has taken its key and nothing else: CoAP proves a secret with each request.
+        keyed: Hmac<Sha256>,
     },
     /// A person's password as an argon2id string in PHC form.
     Password {
@@ -80,30 +82,37 @@ impl Credential {
 
     /// A secret nobody has, to compare with where there is no login: the answer then takes as long.
     pub(super) fn decoy() -> Result<Self, MakeError> {
-        Ok(Self::Secret { salt: random()?, hash: random()? })
+        Ok(Self::secret(random()?, random()?))
     }
 
     /// What to store of a secret that exists already and has 128 random bits.
     pub(super) fn from_secret(secret: &str) -> Result<Self, MakeError> {
         let salt = random::<SALT_BYTES>()?;
-        Ok(Self::Secret { salt, hash: hmac(&salt, &[secret.as_bytes()]) })
+        Ok(Self::secret(salt, hmac(&salt, &[secret.as_bytes()])))
+    }
+
+    fn secret(salt: [u8; SALT_BYTES], hash: [u8; HASH_BYTES]) -> Self {
+        // A key shorter than a block is filled up with zeros (RFC 2104, 2).
+        let mut key = Key::<Hmac<Sha256>>::default();
+        key.iter_mut().zip(salt).for_each(|(byte, salt)| *byte = salt);
+        Self::Secret { salt, hash, keyed: Hmac::new(&key) }
     }
 
     /// A secret that nobody has, recognised again: it keeps a device of a group out, which has no login of its own.
     pub(super) fn nobodys() -> Self {
-        Self::Secret { salt: [0; SALT_BYTES], hash: [0; HASH_BYTES] }
+        Self::secret([0; SALT_BYTES], [0; HASH_BYTES])
     }
 
     /// Whether it is [`Credential::nobodys`].
     pub(super) fn is_nobodys(&self) -> bool {
-        matches!(self, Self::Secret { salt, hash } if salt.iter().chain(hash).all(|byte| *byte == 0))
+        matches!(self, Self::Secret { salt, hash, .. } if salt.iter().chain(hash).all(|byte| *byte == 0))
     }
 
     /// Reads the stored form back; `None` when it is no such form.
     pub(super) fn from_stored(kind: CredentialKind, salt: &[u8], hash: &[u8]) -> Option<Self> {
         match kind {
             CredentialKind::Secret => {
-                Some(Self::Secret { salt: salt.try_into().ok()?, hash: hash.try_into().ok()? })
+                Some(Self::secret(salt.try_into().ok()?, hash.try_into().ok()?))
             }
             CredentialKind::Password => {
                 let phc = std::str::from_utf8(hash).ok()?;
@@ -119,7 +128,7 @@ impl Credential {
     /// Salt and hash as stored.
     pub(super) fn stored(&self) -> (&[u8], &[u8]) {
         match self {
-            Self::Secret { salt, hash } => (salt, hash),
+            Self::Secret { salt, hash, .. } => (salt, hash),
             Self::Password { phc } => (&[], phc.as_bytes()),
             Self::Mosquitto(hash) => (&[], hash.as_str().as_bytes()),
         }
@@ -136,7 +145,10 @@ impl Credential {
     /// password.
     pub(super) fn verify(&self, password: &[u8]) -> bool {
         match self {
-            Self::Secret { salt, hash } => hmac(salt, &[password]).ct_eq(hash).into(),
+            Self::Secret { hash, keyed, .. } => {
+                let made = keyed.clone().chain_update(password).finalize().into_bytes();
+                made.as_slice().ct_eq(hash).into()
+            }
             Self::Password { phc } => Argon2::default().verify_password(password, &**phc).is_ok(),
             Self::Mosquitto(hash) => hash.verify(password),
         }

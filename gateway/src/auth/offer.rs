@@ -21,7 +21,7 @@ impl Registry {
         let entry = snapshot.get(user).filter(|entry| entry.group.is_none())?;
         let login = snapshot.login(entry, user)?;
         match entry.credential {
-            Credential::Secret { salt, hash } if !entry.credential.is_nobodys() => {
+            Credential::Secret { salt, hash, .. } if !entry.credential.is_nobodys() => {
                 Some(KeyOffer { salt, hash, login })
             }
             Credential::Secret { .. } | Credential::Password { .. } | Credential::Mosquitto(_) => None,

@@ -246,7 +246,9 @@ pub(super) fn is_stopping(stopping: &watch::Receiver<bool>) -> bool {
 
 /// The records of a batch that concern an output, each with whose it is.
 pub(super) fn records(batch: &Batch) -> Vec<(Record<'_>, DeviceId)> {
-    batch.records().filter_map(with_device).collect()
+    let mut records = Vec::with_capacity(batch.room());
+    records.extend(batch.records().filter_map(with_device));
+    records
 }
 
 fn with_device(record: Record<'_>) -> Option<(Record<'_>, DeviceId)> {

@@ -94,7 +94,8 @@ impl Datagrams {
                     each(peer, bytes);
                 }
             }
-            Ok(())
+            // The socket was empty behind a short batch: the runtime is told, and wakes the worker for the next datagram.
+            if count < BATCH_MAX { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match taken {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     auth::{Attempt, Login, PersonCheck, Throttle},
+    clock::Millis,
     session::mqtt::{Accepted, Connect, Refusal},
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Claimant<'a> {
     pub(crate) password: Option<&'a [u8]>,
     /// What a login of a group takes its device from.
     pub(crate) client_id: &'a str,
+    /// When it came.
+    pub(crate) now_ms: Millis,
 }
 
 /// What came of a first look.
@@ -57,6 +60,7 @@ async fn authenticate(worker: &Worker, connection: &Connection, connect: &Connec
         user: connect.user.as_deref(),
         password: connect.password.as_deref(),
         client_id: &connect.client_id,
+        now_ms: worker.shared.clock.now_ms(),
     };
     match look(&worker.shared, &claimant)? {
         Looked::In(login) => Ok(login),
@@ -66,8 +70,7 @@ async fn authenticate(worker: &Worker, connection: &Connection, connect: &Connec
 
 /// Who proves who it is always comes in: somebody who guesses passwords behind the same address shuts nobody out.
 pub(crate) fn look(shared: &Shared, claimant: &Claimant<'_>) -> Result<Looked, Refusal> {
-    let Claimant { address, user, password, client_id } = *claimant;
-    let now_ms = shared.clock.now_ms();
+    let Claimant { address, user, password, client_id, now_ms } = *claimant;
     let attempt = match password {
         None if shared.config.anonymous => shared.registry.authenticate_anonymous(address, user, client_id),
         password => {

@@ -60,7 +60,7 @@ async fn answer(worker: &Rc<Worker>, connection: &Rc<Connection>, uplink: Uplink
         Uplink::Will(will) => {
             let Some(login) = connection.login.borrow().clone() else { return };
             match accept(worker, connection, &login, &will) {
-                Ok(_) => worker.note_appended(),
+                Ok(_) => worker.note_appended(false),
                 // Nobody is left who could be told or try again.
                 Err(refusal) => worker.shared.pipeline.note_shed(&login, &will.topic, &refusal),
             }

@@ -136,8 +136,9 @@ pub(crate) struct Worker {
     unsettled: [RefCell<Waiting>; 2],
     next_connection: Cell<u64>,
     coap: RefCell<Option<Rc<Coap>>>,
-    /// Something was appended in this turn.
+    /// Something was appended, and no turn is under way.
     appended: Notify,
+    is_turning: Cell<bool>,
     /// Something that somebody waits for was appended since the worker last looked at its sockets.
     has_appended: Cell<bool>,
     /// Connections that have not logged in.
@@ -166,6 +167,7 @@ impl Worker {
             next_connection: Cell::new(1),
             coap: RefCell::default(),
             appended: Notify::new(),
+            is_turning: Cell::new(false),
             has_appended: Cell::new(false),
             unauthenticated: Cell::new(0),
         });
@@ -218,6 +220,7 @@ impl Worker {
         loop {
             self.appended.notified().await;
             self.gather().await;
+            self.is_turning.set(false);
             pulse.await_disk();
             self.shared.pipeline.spool().write_out();
             pulse.beat();
@@ -268,15 +271,18 @@ impl Worker {
         self.coap.borrow().clone()
     }
 
-    /// Something was appended that nobody waits for.
-    pub(crate) fn note_appended(&self) {
-        self.appended.notify_one();
+    /// Something was appended, for which the sender waits or not.
+    pub(crate) fn note_appended(&self, is_awaited: bool) {
+        self.has_appended.set(self.has_appended.get() || is_awaited);
+        // What a turn gathers goes out with it.
+        if !self.is_turning.replace(true) {
+            self.appended.notify_one();
+        }
     }
 
     /// Remembers that `connection` waits for `offset`.
     pub(crate) fn await_durable(&self, lane: Lane, offset: Offset, connection: &Rc<Connection>) {
-        self.appended.notify_one();
-        self.has_appended.set(true);
+        self.note_appended(true);
         self.unsettled(lane).borrow_mut().push_back((offset, Rc::clone(connection)));
     }
 

@@ -21,18 +21,12 @@ pub(super) enum Unfit {
 ///
 /// A key that stands twice makes the shape unknown: which of the two is meant is not ours to choose (RFC 8259
 /// section 4 leaves it open).
-pub(super) fn parse(payload: &[u8]) -> Result<Readings, Unfit> {
-    let mut readings = Readings::new();
-    readings.all().push(Reading::new());
-    if let Some(object) = readings.first_mut().and_then(|reading| plain::read(payload, reading)) {
-        readings.set_object(object);
-        return Ok(readings);
-    }
-    parse_general(payload)
+pub(super) fn parse(payload: &[u8]) -> Result<Readings<'_>, Unfit> {
+    plain::check(payload).map_or_else(|| parse_general(payload), |plain| Ok(Readings::of_plain(plain)))
 }
 
 /// As [`parse`], whatever the payload looks like.
-pub(super) fn parse_general(payload: &[u8]) -> Result<Readings, Unfit> {
+pub(super) fn parse_general(payload: &[u8]) -> Result<Readings<'static>, Unfit> {
     let mut readings = Readings::new();
     let mut reserved = false;
     let mut source = serde_json::Deserializer::from_slice(payload);

@@ -21,6 +21,9 @@ impl Media {
     /// Reads a media type; parameters behind `;` and case do not count (RFC 9110 section 8.3.1).
     pub(super) fn of(content_type: Option<&str>) -> Self {
         let Some(text) = content_type else { return Self::Open };
+        if text == "application/json" {
+            return Self::Open;
+        }
         let word = text.split(';').next().unwrap_or_default().trim();
         let is = |known: &str| word.eq_ignore_ascii_case(known);
         if is("application/cbor") {

@@ -23,7 +23,7 @@ pub struct Message<'a> {
     /// What stands in the body at the output, of the first part.
     pub body: BodyForm,
     /// What it says.
-    pub content: Content,
+    pub content: Content<'a>,
     /// Index of the route that applied.
     pub route: Option<usize>,
     /// What makes a duplicate recognisable.
@@ -36,9 +36,9 @@ pub struct Message<'a> {
 
 /// What a payload says.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content {
+pub enum Content<'a> {
     /// At least one reading, each with at least one measurement.
-    Readings(Readings),
+    Readings(Readings<'a>),
     /// In no known shape: the bytes are passed on as sent.
     Raw,
 }

@@ -37,7 +37,7 @@ use table::{DeviceSource, NameSource, Route};
 
 pub use message::{Content, Message, Word};
 pub use part::{DEVICE_TOPIC, Part, RAW_TAG, SINGLE_TOPIC};
-pub use readings::Readings;
+pub use readings::{Numbers, Readings};
 pub use route::{BodyForm, Format, IdForm, RouteConfig, RouteError};
 pub use table::{ROUTES_MAX, Routes};
 pub use template::OUTPUT_TOPIC_LEN_MAX;

@@ -67,16 +67,19 @@ impl<'a> Message<'a> {
     /// have an id each, and none of these may stand for the others.
     #[must_use]
     pub fn numbers(&self) -> Option<(u32, u64)> {
-        match self.readings() {
-            [reading] => reading.numbers(),
-            _ => None,
+        match &self.content {
+            Content::Readings(readings) if readings.count() == 1 => readings.numbers_at(0)?.both(),
+            Content::Readings(_) | Content::Raw => None,
         }
     }
 
     /// The device's time: that of the first reading.
     #[must_use]
     pub fn ts(&self) -> Option<u64> {
-        self.readings().first()?.ts
+        match &self.content {
+            Content::Readings(readings) => readings.numbers_at(0)?.ts,
+            Content::Raw => None,
+        }
     }
 
     /// Writes the id of one reading: `device/boot/seq`, or `device/@ts` where the route takes the time for a number,
@@ -85,18 +88,18 @@ impl<'a> Message<'a> {
     /// # Errors
     /// What `out` answers.
     pub fn write_reading_uid(&self, record_uid: &str, index: usize, out: &mut impl Write) -> fmt::Result {
-        let readings = self.readings();
         let device = &self.device;
-        if let Some(reading) = readings.get(index) {
-            if let Some((boot, sequence)) = reading.numbers() {
+        let Content::Readings(readings) = &self.content else { return out.write_str(record_uid) };
+        if let Some(numbers) = readings.numbers_at(index) {
+            if let Some((boot, sequence)) = numbers.both() {
                 return write!(out, "{device}/{boot}/{sequence}");
             }
-            if let (IdForm::DeviceTs, Some(ts)) = (self.id, reading.ts) {
+            if let (IdForm::DeviceTs, Some(ts)) = (self.id, numbers.ts) {
                 return write!(out, "{device}/@{ts}");
             }
         }
         out.write_str(record_uid)?;
-        if readings.len() > 1 { write!(out, "/{index}") } else { Ok(()) }
+        if readings.count() > 1 { write!(out, "/{index}") } else { Ok(()) }
     }
 
     /// Writes the id of one part: that of its reading, with the measurement's name behind it where the message is
@@ -135,9 +138,10 @@ pub(super) enum Holds<'h> {
 }
 
 impl<'h> Holds<'h> {
-    pub(super) fn of(content: &'h Content) -> Self {
+    pub(super) fn of(content: &'h Content<'_>) -> Self {
         match content {
             Content::Raw => Self::Nothing,
+            Content::Readings(readings) if readings.is_several() => Self::Several,
             Content::Readings(readings) => match &**readings {
                 [Reading { measurements, .. }] if measurements.len() == 1 => {
                     measurements.first().map_or(Self::Nothing, Self::One)

@@ -1,98 +1,208 @@
-//! The JSON that nearly all devices send, read in one pass: plain names, plain numbers, no escapes.
+//! The JSON that nearly all devices send, checked in one pass: plain names, plain numbers, no escapes.
 //!
-//! [`read`] takes `{"temperature":23.4}` and `{"boot":7,"seq":42,"ts":…,"values":{…}}` with numbers of fifteen digits
-//! at most, and leaves everything else, faults among it, to the general reader. What it takes, it reads as that one
-//! does; a property test holds the two together.
+//! [`check`] takes `{"temperature":23.4}` and `{"boot":7,"seq":42,"ts":…,"values":{…}}` with numbers of fifteen digits
+//! at most, and leaves everything else, faults among it, to the general reader. It keeps none of the measurements:
+//! a message is stored and handed on as the device wrote it, and who wants to know what it says makes the reading.
+//! Property tests hold the three readers together.
+
+mod text;
 
 use std::ops::Range;
 
-use tidegate_protocol::{ENVELOPE_WORDS, Measurement, Name, Reading, Value};
+use tidegate_protocol::{MEASUREMENTS_MAX, Name, Reading};
+
+use super::Numbers;
+use text::Text;
 
 /// Digits of which a double holds every combination.
 const DIGITS_MAX: usize = 15;
 
-/// Powers of ten that a double holds exactly, as far as [`DIGITS_MAX`] digits need them.
-const POWERS: [f64; DIGITS_MAX + 1] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// What is known of a plain payload.
+#[derive(Clone, Debug)]
+pub(super) struct Plain<'a> {
+    payload: &'a [u8],
+    pub(super) numbers: Numbers,
+    /// Measurements, at least one.
+    pub(super) count: usize,
+    /// Where the object of the measurements stands; an empty range where other words stand among them.
+    object: Range<usize>,
+}
 
-/// Puts what `payload` says into `reading`, which is empty, and returns where the object of the measurements stands, an
-/// empty range where other words stand among them. `None` when the general reader is to look at it, and then `reading`
-/// holds nothing of use.
-pub(super) fn read(payload: &[u8], reading: &mut Reading) -> Option<Range<usize>> {
-    let mut text = Text { whole: str::from_utf8(payload).ok()?, rest: payload, seen: 0 };
-    text.expect(b'{')?;
-    let mut from = text.at() - 1;
-    loop {
-        let key = text.key()?;
-        match key {
-            "boot" if reading.boot.is_none() => reading.boot = Some(u32::try_from(text.whole()?).ok()?),
-            "seq" if reading.sequence.is_none() => reading.sequence = Some(text.whole()?),
-            "ts" if reading.ts.is_none() => reading.ts = Some(text.whole()?),
-            "values" if reading.measurements.is_empty() => {
-                text.expect(b'{')?;
-                from = text.at() - 1;
-                text.measurements(reading)?;
-                let values = from..text.at();
-                // A measurement beside it is for the general reader to refuse.
-                return text.end_after_values(reading).map(|()| values);
+/// `None` when the general reader is to look at `payload`.
+pub(super) fn check(payload: &[u8]) -> Option<Plain<'_>> {
+    let mut scan = Scan { bytes: payload, at: 0, numbers: Numbers::default() };
+    let mut names = Names { keys: [&[]; MEASUREMENTS_MAX], count: 0, kinds: 0 };
+    let object = scan.object(&mut names)?;
+    Some(Plain { payload, numbers: scan.numbers, count: names.count, object })
+}
+
+impl<'a> Plain<'a> {
+    /// What it says.
+    pub(super) fn reading(&self) -> Reading {
+        let mut reading = Reading::new();
+        let read = Text::new(self.payload).read(&mut reading);
+        debug_assert!(read.is_some(), "what was checked can be read");
+        reading
+    }
+
+    /// The object of the measurements, where it stands alone and in one line.
+    pub(super) fn object(&self) -> Option<&'a str> {
+        let object = self.payload.get(self.object.clone()).filter(|object| !object.is_empty())?;
+        if object.iter().any(|byte| *byte < b' ') { None } else { str::from_utf8(object).ok() }
+    }
+}
+
+/// The names of measurements: they have to differ.
+struct Names<'a> {
+    keys: [&'a [u8]; MEASUREMENTS_MAX],
+    count: usize,
+    /// A bit for each kind of name that came: what is of a new kind need not be looked for among the others.
+    kinds: u128,
+}
+
+impl<'a> Names<'a> {
+    fn add(&mut self, key: &'a [u8]) -> Option<()> {
+        let kind = kind(key);
+        if self.kinds & kind != 0 && self.keys.get(..self.count)?.contains(&key) {
+            return None;
+        }
+        self.kinds |= kind;
+        *self.keys.get_mut(self.count)? = key;
+        self.count += 1;
+        Some(())
+    }
+}
+
+/// One of 128 bits, by the last two letters: names of one device often begin alike, and two digits are a number.
+fn kind(name: &[u8]) -> u128 {
+    let [.., before, last] = name else { return 1 };
+    1 << ((u32::from(*before) * 10 + u32::from(*last)) % 128)
+}
+
+/// A word that has a meaning beside the measurements, or stands where one might.
+enum Word {
+    Boot,
+    Sequence,
+    Ts,
+    Values,
+    /// For the general reader.
+    Other,
+}
+
+fn word(key: &[u8]) -> Option<Word> {
+    match key {
+        b"boot" => Some(Word::Boot),
+        b"seq" => Some(Word::Sequence),
+        b"ts" => Some(Word::Ts),
+        b"values" => Some(Word::Values),
+        b"units" => Some(Word::Other),
+        _ => None,
+    }
+}
+
+/// How far the payload was read. All that it takes is ASCII.
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    numbers: Numbers,
+}
+
+impl<'a> Scan<'a> {
+    /// The whole payload. Returns where the object of the measurements stands.
+    fn object(&mut self, names: &mut Names<'a>) -> Option<Range<usize>> {
+        self.expect(b'{')?;
+        let from = self.at - 1;
+        loop {
+            let key = self.key()?;
+            match word(key) {
+                None => self.measurement(key, names)?,
+                Some(Word::Values) if names.count == 0 => return self.values(names),
+                Some(word) => self.envelope(&word)?,
             }
-            _ if ENVELOPE_WORDS.contains(&key) => return None,
-            _ => text.measurement(key, reading)?,
-        }
-        if text.is_last()? {
-            let is_alone = reading.boot.is_none() && reading.sequence.is_none() && reading.ts.is_none();
-            let values = if is_alone { from..text.at() } else { 0..0 };
-            text.end()?;
-            return (!reading.measurements.is_empty()).then_some(values);
+            if self.is_last()? {
+                let values = if self.numbers == Numbers::default() { from..self.at } else { 0..0 };
+                self.end()?;
+                return (names.count > 0).then_some(values);
+            }
         }
     }
-}
 
-/// What is left to read.
-struct Text<'a> {
-    /// The payload.
-    whole: &'a str,
-    rest: &'a [u8],
-    /// A bit for each kind of name that was read: what is of a new kind need not be looked for among the others.
-    seen: u128,
-}
+    /// The object under `values`, and numbers behind it. A measurement there is for the general reader to refuse.
+    fn values(&mut self, names: &mut Names<'a>) -> Option<Range<usize>> {
+        self.expect(b'{')?;
+        let from = self.at - 1;
+        loop {
+            let key = self.key()?;
+            self.measurement(key, names)?;
+            if self.is_last()? {
+                break;
+            }
+        }
+        let values = from..self.at;
+        while !self.is_last()? {
+            let key = self.key()?;
+            self.envelope(&word(key)?)?;
+        }
+        self.end()?;
+        Some(values)
+    }
 
-impl<'a> Text<'a> {
+    fn measurement(&mut self, key: &'a [u8], names: &mut Names<'a>) -> Option<()> {
+        self.number()?;
+        names.add(key)
+    }
+
+    /// A number of the reading, each at most once.
+    fn envelope(&mut self, word: &Word) -> Option<()> {
+        let number = self.whole()?;
+        match word {
+            Word::Boot if self.numbers.boot.is_none() => self.numbers.boot = Some(u32::try_from(number).ok()?),
+            Word::Sequence if self.numbers.sequence.is_none() => self.numbers.sequence = Some(number),
+            Word::Ts if self.numbers.ts.is_none() => self.numbers.ts = Some(number),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The next byte; 0, which has no place in what is taken, at the end.
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
     fn skip_blanks(&mut self) {
-        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
-            self.rest = rest;
+        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+            self.at += 1;
         }
-    }
-
-    /// How much was read.
-    fn at(&self) -> usize {
-        self.whole.len() - self.rest.len()
     }
 
     fn expect(&mut self, byte: u8) -> Option<()> {
         self.skip_blanks();
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        (*first == byte).then_some(())
+        self.expect_next(byte)
     }
 
-    /// `"name":`. What is no name, an escape in it among that, is found out when one is made of it.
-    fn key(&mut self) -> Option<&'a str> {
+    fn expect_next(&mut self, byte: u8) -> Option<()> {
+        let is_there = self.peek() == byte;
+        self.at += 1;
+        is_there.then_some(())
+    }
+
+    /// `"name":`. The words beside the measurements are names, too.
+    fn key(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
-        let len = self.rest.iter().position(|byte| *byte == b'"')?;
-        let from = self.at();
-        let key = self.whole.get(from..from + len)?;
-        self.rest = self.rest.get(len + 1..)?;
+        let rest = self.bytes.get(self.at..)?;
+        let len = Name::check_front(rest).ok()?;
+        self.at += len;
+        self.expect_next(b'"')?;
         self.expect(b':')?;
-        Some(key)
+        rest.get(..len)
     }
 
-    /// Whether an object ends here; else a comma has been read.
+    /// Whether an object ends here; else a comma was read.
     fn is_last(&mut self) -> Option<bool> {
         self.skip_blanks();
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        match first {
+        let byte = self.peek();
+        self.at += 1;
+        match byte {
             b',' => Some(false),
             b'}' => Some(true),
             _ => None,
@@ -101,100 +211,48 @@ impl<'a> Text<'a> {
 
     fn end(&mut self) -> Option<()> {
         self.skip_blanks();
-        self.rest.is_empty().then_some(())
+        (self.at == self.bytes.len()).then_some(())
     }
 
-    /// The members of `values`, its brace included.
-    fn measurements(&mut self, reading: &mut Reading) -> Option<()> {
-        loop {
-            let key = self.key()?;
-            self.measurement(key, reading)?;
-            if self.is_last()? {
-                return Some(());
-            }
+    /// How many digits are next, which are read.
+    fn digits(&mut self) -> usize {
+        let from = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
         }
+        self.at - from
     }
 
-    fn measurement(&mut self, key: &str, reading: &mut Reading) -> Option<()> {
-        let name = Name::new(key).ok()?;
-        let value = Value::Number(self.number()?);
-        let bit = kind(key.as_bytes());
-        if self.seen & bit != 0 {
-            return reading.push(name, value).ok();
+    /// A number without an exponent (RFC 8259 section 6).
+    fn number(&mut self) -> Option<()> {
+        self.skip_blanks();
+        self.at += usize::from(self.peek() == b'-');
+        let zero = self.peek() == b'0';
+        let mut count = self.digits();
+        if count == 0 || (zero && count > 1) {
+            return None;
         }
-        self.seen |= bit;
-        reading.measurements.push(Measurement { name, value, unit: None }).ok()
-    }
-
-    /// What may stand behind `values`: numbers of the reading.
-    fn end_after_values(&mut self, reading: &mut Reading) -> Option<()> {
-        while !self.is_last()? {
-            match self.key()? {
-                "boot" if reading.boot.is_none() => reading.boot = Some(u32::try_from(self.whole()?).ok()?),
-                "seq" if reading.sequence.is_none() => reading.sequence = Some(self.whole()?),
-                "ts" if reading.ts.is_none() => reading.ts = Some(self.whole()?),
-                _ => return None,
-            }
-        }
-        self.end()
-    }
-
-    /// Digits, of which the first is no 0 unless it stands alone (RFC 8259 section 6), and their number.
-    fn digits(&mut self) -> Option<(u64, usize)> {
-        let (mut value, mut count) = (0_u64, 0);
-        while let [byte @ b'0'..=b'9', rest @ ..] = self.rest {
-            value = value * 10 + u64::from(byte - b'0');
-            count += 1;
-            self.rest = rest;
-            if count > DIGITS_MAX {
+        if self.peek() == b'.' {
+            self.at += 1;
+            let decimals = self.digits();
+            if decimals == 0 {
                 return None;
             }
+            count += decimals;
         }
-        (count > 0).then_some((value, count))
+        (count <= DIGITS_MAX && !matches!(self.peek(), b'e' | b'E')).then_some(())
     }
 
     fn whole(&mut self) -> Option<u64> {
         self.skip_blanks();
-        let zero = self.rest.starts_with(b"0");
-        let (value, count) = self.digits()?;
-        let ends = !matches!(self.rest.first(), Some(b'.' | b'e' | b'E'));
-        (ends && (!zero || count == 1)).then_some(value)
+        let from = self.at;
+        let count = self.digits();
+        let digits = self.bytes.get(from..self.at)?;
+        let is_whole = !matches!(self.peek(), b'.' | b'e' | b'E');
+        let is_plain = digits.first()? != &b'0' || count == 1;
+        let value = |value: u64, byte: &u8| value * 10 + u64::from(byte - b'0');
+        (count <= DIGITS_MAX && is_whole && is_plain).then(|| digits.iter().fold(0, value))
     }
-
-    fn number(&mut self) -> Option<f64> {
-        self.skip_blanks();
-        let negative = self.rest.starts_with(b"-");
-        if negative {
-            self.rest = self.rest.get(1..)?;
-        }
-        let zero = self.rest.starts_with(b"0");
-        let (mut digits, count) = self.digits()?;
-        if zero && count > 1 {
-            return None;
-        }
-        let mut scale = 1.0;
-        if let [b'.', rest @ ..] = self.rest {
-            self.rest = rest;
-            let (fraction, decimals) = self.digits()?;
-            if count + decimals > DIGITS_MAX {
-                return None;
-            }
-            scale = *POWERS.get(decimals)?;
-            digits = digits * 10_u64.pow(u32::try_from(decimals).ok()?) + fraction;
-        }
-        if matches!(self.rest.first(), Some(b'e' | b'E')) {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "fifteen digits are below 2^53")]
-        let size = digits as f64 / scale;
-        Some(if negative { -size } else { size })
-    }
-}
-
-/// One of 128 bits, by the last two letters: names of one device often begin alike, and two digits are a number.
-fn kind(name: &[u8]) -> u128 {
-    let [.., before, last] = name else { return 1 };
-    1 << ((u32::from(*before) * 10 + u32::from(*last)) % 128)
 }
 
 #[cfg(test)]
@@ -206,9 +264,8 @@ mod tests {
         *,
     };
 
-    fn both(payload: &str) -> (Option<Reading>, Option<Readings>) {
-        let mut reading = Reading::new();
-        let plain = read(payload.as_bytes(), &mut reading).map(|_| reading);
+    fn both(payload: &str) -> (Option<Reading>, Option<Readings<'static>>) {
+        let plain = check(payload.as_bytes()).map(|plain| plain.reading());
         (plain, json::parse_general(payload.as_bytes()).ok())
     }
 
@@ -228,9 +285,9 @@ mod tests {
     }
 
     /// What the object says that `payload` is said to hold.
-    fn object(payload: &str) -> Option<(&str, Readings)> {
+    fn object(payload: &str) -> Option<(&str, Readings<'_>)> {
         let readings = json::parse(payload.as_bytes()).ok()?;
-        Some((readings.object(payload.as_bytes())?, readings))
+        Some((readings.object()?, readings))
     }
 
     #[test]

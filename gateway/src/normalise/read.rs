@@ -12,8 +12,8 @@ use super::{
 };
 
 /// One payload with what is known about it before it is read.
-pub(super) struct Reader<'r> {
-    pub(super) input: &'r Input<'r>,
+pub(super) struct Reader<'r, 'a> {
+    pub(super) input: &'r Input<'a>,
     pub(super) topic: &'r Topic<'r>,
     pub(super) route: Option<&'r Route>,
     /// What the route calls the measurement.
@@ -22,9 +22,9 @@ pub(super) struct Reader<'r> {
     pub(super) device: DeviceId,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'_, 'a> {
     /// The content, cleaned, and of whom it speaks.
-    pub(super) fn read(mut self) -> Result<(Content, DeviceId), Reject> {
+    pub(super) fn read(mut self) -> Result<(Content<'a>, DeviceId), Reject> {
         let mut content = match self.route.and_then(|route| route.format) {
             None => self.sniff()?,
             Some(Format::Json) => self.json()?,
@@ -47,7 +47,7 @@ impl Reader<'_> {
 
     /// Reads what is declared as SenML or CBOR, or looks like JSON or like a line of text, and leaves everything else as
     /// it is.
-    fn sniff(&mut self) -> Result<Content, Reject> {
+    fn sniff(&mut self) -> Result<Content<'a>, Reject> {
         let payload = self.input.payload;
         let media = Media::of(self.input.content_type);
         match (media, payload.trim_ascii_start().first()) {
@@ -60,7 +60,7 @@ impl Reader<'_> {
         }
     }
 
-    fn json_shape(&mut self, media: Media) -> Result<Content, Reject> {
+    fn json_shape(&mut self, media: Media) -> Result<Content<'a>, Reject> {
         let payload = self.input.payload;
         if media == Media::Open {
             let pack = senml::recognise(payload, &self.naming()?, self.input.ts_gw);
@@ -76,14 +76,10 @@ impl Reader<'_> {
     }
 
     /// The JSON shapes, in CBOR; whole numbers as keys have no meaning there.
-    fn cbor(&self) -> Result<Content, Reject> {
+    fn cbor(&self) -> Result<Content<'a>, Reject> {
         let Some(text) = cbor::to_json(self.input.payload, |_| None) else { return Ok(Content::Raw) };
         let read = match text.as_bytes().first() {
-            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(|mut readings| {
-                // It stands in the text, not in the payload.
-                readings.set_object(0..0);
-                Content::Readings(readings)
-            }),
+            Some(b'{' | b'[') => json::parse(text.as_bytes()).map(Readings::apart).map(Content::Readings),
             _ => match json::parse_value(text.as_bytes()) {
                 Ok(value) => return self.single(value, VALUE_NAME),
                 Err(unfit) => Err(unfit),
@@ -96,7 +92,7 @@ impl Reader<'_> {
         }
     }
 
-    fn senml(&mut self) -> Result<Content, Reject> {
+    fn senml(&mut self) -> Result<Content<'a>, Reject> {
         let media = Media::of(self.input.content_type);
         let pack = senml::parse(self.input.payload, media, &self.naming()?, self.input.ts_gw);
         match pack {
@@ -108,7 +104,7 @@ impl Reader<'_> {
 
     /// A base name may name another device where neither topic nor route does; whether this login may speak for it,
     /// the caller asks.
-    fn pack(&mut self, pack: senml::Pack) -> Result<Content, Reject> {
+    fn pack(&mut self, pack: senml::Pack) -> Result<Content<'a>, Reject> {
         if let Some(named) = pack.device {
             let named_elsewhere = match self.route.map_or(&DeviceSource::Login, |route| &route.device) {
                 DeviceSource::Fixed(_) | DeviceSource::Topic => true,
@@ -131,7 +127,7 @@ impl Reader<'_> {
         Ok(Naming { device: &self.device, route: self.name, other })
     }
 
-    fn json(&mut self) -> Result<Content, Reject> {
+    fn json(&mut self) -> Result<Content<'a>, Reject> {
         let payload = self.input.payload;
         let read = match payload.trim_ascii_start().first() {
             Some(b'{' | b'[') => json::parse(payload).map(Content::Readings),
@@ -146,13 +142,13 @@ impl Reader<'_> {
         })
     }
 
-    fn text(&mut self) -> Result<Content, Reject> {
+    fn text(&mut self) -> Result<Content<'a>, Reject> {
         let device = if self.takes_device() { None } else { Some(&self.device) };
         let line = text::parse_any(self.input.payload, device).ok_or(Reject::Format)?;
         self.line(line)
     }
 
-    fn line(&mut self, line: Line) -> Result<Content, Reject> {
+    fn line(&mut self, line: Line) -> Result<Content<'a>, Reject> {
         match line.device {
             None => self.single(line.value, VALUE_NAME),
             Some(named) => {
@@ -171,7 +167,7 @@ impl Reader<'_> {
     }
 
     /// A reading of one value, named by the route, else by the topic's last level, else `other`.
-    fn single(&self, value: Value, other: &str) -> Result<Content, Reject> {
+    fn single(&self, value: Value, other: &str) -> Result<Content<'a>, Reject> {
         let name = match self.name.cloned().or_else(|| self.topic_name()) {
             Some(name) => name,
             None => Name::new(other).map_err(|_| Reject::Name)?,

@@ -48,10 +48,10 @@ pub(crate) fn push_text(line: &mut String, name: &str, text: &str) {
     push_string(line, text);
 }
 
-/// Appends `"name":value` for a value that prints as JSON by itself.
-pub(crate) fn push_plain(line: &mut String, name: &str, value: impl std::fmt::Display) {
+/// Appends `"name":number`.
+pub(crate) fn push_number(line: &mut String, name: &str, number: impl Into<u64>) {
     push_name(line, name);
-    push_display(line, format_args!("{value}"));
+    line.push_str(itoa::Buffer::new().format(number.into()));
 }
 
 fn push_display(line: &mut String, value: std::fmt::Arguments<'_>) {
@@ -70,7 +70,7 @@ mod tests {
         fn strings_read_back_as_written(text in any::<String>()) {
             let mut line = String::from("{");
             push_text(&mut line, "a", &text);
-            push_plain(&mut line, "b", 7);
+            push_number(&mut line, "b", 7_u32);
             line.push('}');
             let read: serde_json::Value = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(read["a"].as_str(), Some(text.as_str()));

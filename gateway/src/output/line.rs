@@ -5,7 +5,7 @@ use tidegate_protocol::{Reading, Value};
 
 use super::{Item, Part, json};
 use crate::{
-    normalise::{Content, Message},
+    normalise::{Content, Message, Readings},
     spool::{Lost, LostCause},
 };
 
@@ -14,9 +14,8 @@ pub(super) fn push(lines: &mut String, item: &Item<'_>) {
     match &item.part {
         Part::Message(message) => match &message.content {
             Content::Readings(readings) => {
-                for (index, reading) in readings.iter().enumerate() {
-                    let object = readings.object(item.record.payload);
-                    push_reading(lines, item, message, (reading, index), object);
+                for index in 0..readings.count() {
+                    push_reading(lines, item, message, readings, index);
                 }
             }
             Content::Raw => push_raw(lines, item, Some(message)),
@@ -30,32 +29,32 @@ fn push_reading(
     lines: &mut String,
     item: &Item<'_>,
     message: &Message<'_>,
-    (reading, index): (&Reading, usize),
-    object: Option<&str>,
+    readings: &Readings<'_>,
+    index: usize,
 ) {
+    let numbers = readings.numbers_at(index).unwrap_or_default();
     open(lines, item);
     let device = message.device.as_str();
     // The record's uid is only made where the reading has no numbers of its own.
-    let record_uid = if reading.numbers().is_some() { String::new() } else { item.record.uid_text() };
+    let record_uid = if numbers.both().is_some() { String::new() } else { item.record.uid_text() };
     json::push_name(lines, "uid");
     lines.push('"');
     // Writing into a String does not fail.
     let _infallible = message.write_reading_uid(&record_uid, index, lines);
     lines.push('"');
     push_head(lines, item, device, Some(message));
-    if let Some(boot) = reading.boot {
-        json::push_plain(lines, "boot", boot);
+    if let Some(boot) = numbers.boot {
+        json::push_number(lines, "boot", boot);
     }
-    if let Some(sequence) = reading.sequence {
-        json::push_plain(lines, "seq", sequence);
+    if let Some(sequence) = numbers.sequence {
+        json::push_number(lines, "seq", sequence);
     }
-    push_times(lines, item, reading.ts);
-    match object {
-        Some(object) => {
-            json::push_name(lines, "values");
-            lines.push_str(object);
-        }
-        None => push_values(lines, reading),
+    push_times(lines, item, numbers.ts);
+    if let Some(object) = readings.object() {
+        json::push_name(lines, "values");
+        lines.push_str(object);
+    } else if let Some(reading) = readings.get(index) {
+        push_values(lines, reading);
     }
     close(lines);
 }
@@ -116,7 +115,7 @@ fn push_gap(lines: &mut String, item: &Item<'_>) {
         json::push_name(lines, "gap");
         lines.push_str(summary);
     }
-    json::push_plain(lines, "ts_gw", item.record.envelope.ts_gw);
+    json::push_number(lines, "ts_gw", item.record.envelope.ts_gw);
     close(lines);
 }
 
@@ -124,8 +123,8 @@ fn push_gap(lines: &mut String, item: &Item<'_>) {
 pub(super) fn push_lost(lines: &mut String, lost: Lost) {
     lines.push('{');
     json::push_text(lines, "kind", "lost");
-    json::push_plain(lines, "from", lost.from);
-    json::push_plain(lines, "to", lost.to);
+    json::push_number(lines, "from", lost.from);
+    json::push_number(lines, "to", lost.to);
     json::push_text(lines, "reason", if lost.cause == LostCause::Damaged { "damaged" } else { "expired" });
     close(lines);
 }
@@ -133,7 +132,7 @@ pub(super) fn push_lost(lines: &mut String, lost: Lost) {
 fn open(lines: &mut String, item: &Item<'_>) {
     lines.push('{');
     json::push_text(lines, "lane", item.record.position.lane.as_str());
-    json::push_plain(lines, "offset", item.record.position.offset);
+    json::push_number(lines, "offset", item.record.position.offset);
 }
 
 fn close(lines: &mut String) {
@@ -149,7 +148,7 @@ fn push_head(lines: &mut String, item: &Item<'_>, device: &str, message: Option<
         json::push_text(lines, "tag", message.tag.as_str());
     }
     json::push_text(lines, "protocol", envelope.protocol.as_str());
-    json::push_plain(lines, "qos", envelope.qos);
+    json::push_number(lines, "qos", envelope.qos);
     if !envelope.user_properties.is_empty() {
         json::push_name(lines, "user_properties");
         lines.push('[');
@@ -169,7 +168,7 @@ fn push_head(lines: &mut String, item: &Item<'_>, device: &str, message: Option<
 
 fn push_times(lines: &mut String, item: &Item<'_>, ts: Option<u64>) {
     if let Some(ts) = ts {
-        json::push_plain(lines, "ts", ts);
+        json::push_number(lines, "ts", ts);
     }
-    json::push_plain(lines, "ts_gw", item.record.envelope.ts_gw);
+    json::push_number(lines, "ts_gw", item.record.envelope.ts_gw);
 }

@@ -310,6 +310,16 @@ impl Batch {
         self.parts.iter().flat_map(Part::records)
     }
 
+    /// Records that it has at most.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let count = |part: &Part| match part {
+            Part::Commit { count, .. } => *count,
+            Part::Gap { from, to, .. } => to.saturating_sub(*from),
+        };
+        self.parts.iter().map(count).sum()
+    }
+
     /// The offset behind the batch: what a consumer confirms that is done with all of it.
     #[must_use]
     pub fn end(&self) -> Offset {

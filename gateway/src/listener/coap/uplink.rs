@@ -65,8 +65,7 @@ impl Coap {
         let shared = &worker.shared;
         let qos = u8::from(request.is_confirmable);
         let is_confirmable = request.is_confirmable;
-        if self.seen.borrow_mut().is_news(request.peer, &login.device, is_confirmable, shared.clock.now_ms())
-        {
+        if self.seen.borrow_mut().is_news(request.peer, &login.device, is_confirmable, request.came_ms) {
             shared.registry.note_qos(&login.device, qos, shared.clock.wall_ms());
         }
         if !shared.pipeline.has_path(&request.topic) {
@@ -84,7 +83,7 @@ impl Coap {
         match shared.pipeline.accept(&login, &publish) {
             Ok(position) => {
                 self.endpoint.borrow_mut().handle_stored(request.receipt, position);
-                worker.note_appended();
+                worker.note_appended(is_confirmable);
             }
             Err(pipeline::Refusal::Unavailable(Unavailable::Busy)) if self.may_hold(&request) => {
                 // Passes within a commit or two.
@@ -110,5 +109,6 @@ fn claimant(request: &Request) -> Claimant<'_> {
         user: request.user.as_deref(),
         password: request.token.as_deref().map(str::as_bytes),
         client_id: request.device.as_deref().unwrap_or_default(),
+        now_ms: request.came_ms,
     }
 }

@@ -111,7 +111,7 @@ proptest! {
         prop_assert_eq!(&message.readings()[0].measurements[0].value, &value);
         let mut body = String::new();
         message.body_text(&message.parts().next().unwrap(), &mut body).unwrap();
-        prop_assert_eq!(body, payload);
+        prop_assert_eq!(&body, &payload);
     }
 
     #[test]

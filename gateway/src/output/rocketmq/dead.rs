@@ -167,7 +167,7 @@ fn line<'m>(
     body: &[u8],
 ) -> String {
     let mut line = String::from("{");
-    json::push_plain(&mut line, "ts", wall_ms);
+    json::push_number(&mut line, "ts", wall_ms);
     json::push_text(&mut line, "reason", why);
     head.iter().for_each(|(name, value)| json::push_text(&mut line, name, value));
     json::push_name(&mut line, "properties");

@@ -204,6 +204,7 @@ impl Endpoint {
         let request = Request {
             receipt: Receipt(exchange.print.key),
             peer: exchange.peer,
+            came_ms: exchange.came_ms,
             is_confirmable: exchange.head.kind == Kind::Confirmable,
             user: wish.user.or_else(|| wish.device.clone()),
             device: wish.device,

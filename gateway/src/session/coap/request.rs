@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt, net::SocketAddr};
 
 use super::{answer::Answer, codec::Body, limits::Limits};
-use crate::session::Refusal;
+use crate::{clock::Millis, session::Refusal};
 
 /// Numbers of the options that mean something here (RFC 7252, section 12.2; RFC 7959; RFC 7967).
 pub(super) mod option {
@@ -43,6 +43,8 @@ pub struct Request {
     pub receipt: Receipt,
     /// Who sent it, as far as an address says.
     pub peer: SocketAddr,
+    /// When it came, on the clock of [`super::Endpoint::handle_datagram`].
+    pub came_ms: Millis,
     /// The sender waits for an answer; otherwise it is best effort.
     pub is_confirmable: bool,
     /// The login's name: `user` in the query, else `device`.
