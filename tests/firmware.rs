@@ -1,5 +1,8 @@
 //! The Pico's real image in the emulator, on a serial port of the real gateway.
 
+#[path = "firmware/usb.rs"]
+mod usb;
+
 use std::{path::PathBuf, thread, time::Duration};
 
 use serde_json::Value;

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // Runs the Pico's real image:
 //
-//   node tests/emulator/board.js ELF --uart SOCKET [--flash FILE] [--temperature 20]
+//   node tests/emulator/board.js ELF --uart SOCKET [--usb] [--flash FILE] [--temperature 20]
 //
-// The serial line is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
+// The serial line, UART0 or with `--usb` the port on the USB cable, is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
 // of it. Standard input takes lines: `temperature 36.6`, `cut 100` (the power goes after so many bytes of flash),
 // `status`, `quit`. Standard output says `ready`, `status {…}` and `broken …` when the firmware did what the chip would
 // not forgive.
@@ -16,6 +16,7 @@ import { BasePeripheral, RP2040 } from 'rp2040js';
 import { Flash } from './flash.js';
 import { rom, serveRom } from './rom.js';
 import { correctUart } from './uart.js';
+import { plugUsb } from './usb.js';
 
 const CYCLE_NANOS = 1e9 / 125e6;
 // How far the chip runs before the world has its turn, and how far it may lag behind the world before it gives up
@@ -44,10 +45,15 @@ function say(line) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { uart: { type: 'string' }, flash: { type: 'string' }, temperature: { type: 'string', default: '20' } },
+  options: {
+    uart: { type: 'string' },
+    usb: { type: 'boolean', default: false },
+    flash: { type: 'string' },
+    temperature: { type: 'string', default: '20' },
+  },
 });
 if (positionals.length !== 1 || !values.uart) {
-  console.error('usage: board.js ELF --uart SOCKET [--flash FILE] [--temperature CELSIUS]');
+  console.error('usage: board.js ELF --uart SOCKET [--usb] [--flash FILE] [--temperature CELSIUS]');
   process.exit(2);
 }
 
@@ -70,10 +76,11 @@ mcu.peripherals[0x40058].onWatchdogTrigger = () => {
 
 let peer = null;
 const counts = { sent: 0, received: 0, led: 0 };
-const receive = correctUart(mcu, mcu.uart[0], (byte) => {
+const send = (byte) => {
   counts.sent += 1;
   peer?.write(Buffer.of(byte));
-});
+};
+const receive = values.usb ? plugUsb(mcu, send) : correctUart(mcu, mcu.uart[0], send);
 mcu.gpio[LED].addListener(() => {
   counts.led += 1;
 });

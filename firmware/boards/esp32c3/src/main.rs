@@ -1,5 +1,6 @@
 //! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature over UART0 (GPIO21 sends, GPIO20 receives, 115200
-//! baud), an LED on GPIO8 shows how the link stands. Not tried on hardware.
+//! baud) or, with the feature `usb`, over its own USB pins; an LED on GPIO8 shows how the link stands. Not tried on
+//! hardware.
 //!
 //! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
 //! else it waits for `tidegate adopt`.
@@ -8,12 +9,14 @@
 
 mod flash;
 mod temperature;
+#[cfg(not(feature = "usb"))]
+mod uart;
+#[cfg(feature = "usb")]
+mod usb;
 
 use embassy_executor::Spawner;
 use embassy_time::{Instant, Timer};
-use embedded_io_async::Write as _;
 use esp_hal::{
-    Async,
     efuse::base_mac_address,
     gpio::{Level, Output, OutputConfig},
     peripherals::TIMG0,
@@ -22,17 +25,18 @@ use esp_hal::{
     time::Duration,
     timer::timg::{MwdtStage, TimerGroup, Wdt},
     tsens,
-    uart::{Config as UartConfig, Uart},
 };
 use tidegate_firmware::{
-    Board, Clock, Config, Lamp, Link, Node, Sampler, Sampling, Sensor as _, Signal, run,
+    Board, Clock, Config, Lamp, Node, Sampler, Sampling, Sensor as _, Signal, run,
     store::{FlashStore, Identity, Store},
 };
 
+#[cfg(not(feature = "usb"))]
+use self::uart::Line;
+#[cfg(feature = "usb")]
+use self::usb::Line;
 use self::{flash::Region, temperature::Thermometer};
 
-/// Bits a second of the line.
-const BAUD: u32 = 115_200;
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
 
@@ -69,26 +73,6 @@ impl Clock for Watch {
     }
 }
 
-/// The line to the gateway.
-struct Line(Uart<'static, Async>);
-
-impl Link for Line {
-    async fn receive(&mut self, buffer: &mut [u8]) -> usize {
-        match self.0.read_async(buffer).await {
-            Ok(count) => count,
-            Err(_) => {
-                // Noise, or a byte too many. What is whole again will come.
-                Timer::after_millis(1).await;
-                0
-            }
-        }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) {
-        let _sent = self.0.write_all(bytes).await;
-    }
-}
-
 /// Shows what [`LAMP`] is told, for ever.
 #[embassy_executor::task]
 async fn blink(mut led: Output<'static>) {
@@ -107,9 +91,10 @@ async fn main(spawner: Spawner) {
     watchdog.set_timeout(MwdtStage::Stage0, WATCHDOG);
     watchdog.enable();
     let mut board = C3 { watchdog };
-    let uart = Uart::new(chip.UART0, UartConfig::default().with_baudrate(BAUD));
-    let Ok(uart) = uart else { software_reset() };
-    let mut line = Line(uart.with_rx(chip.GPIO20).with_tx(chip.GPIO21).into_async());
+    #[cfg(not(feature = "usb"))]
+    let Ok(mut line) = Line::new(chip.UART0, chip.GPIO21, chip.GPIO20) else { software_reset() };
+    #[cfg(feature = "usb")]
+    let mut line = Line::new(chip.USB_DEVICE);
     let sensor = tsens::TemperatureSensor::new(chip.TSENS, tsens::Config::default());
     let Ok(sensor) = sensor else { software_reset() };
     let mut sensor = Thermometer::new(sensor);

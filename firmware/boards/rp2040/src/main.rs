@@ -1,5 +1,5 @@
 //! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature over UART0 (GP0 sends, GP1 receives,
-//! 115200 baud), the LED shows how the link stands.
+//! 115200 baud) or, with the feature `usb`, over its own USB socket; the LED shows how the link stands.
 //!
 //! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
 //! else it waits for `tidegate adopt`.
@@ -8,8 +8,11 @@
 
 mod flash;
 mod lamp;
-mod line;
 mod temperature;
+#[cfg(not(feature = "usb"))]
+mod uart;
+#[cfg(feature = "usb")]
+mod usb;
 
 use cortex_m::peripheral::SCB;
 use embassy_executor::Spawner;
@@ -17,26 +20,24 @@ use embassy_rp::{
     adc,
     clocks::RoscRng,
     gpio::{Level, Output},
-    peripherals::UART0,
-    uart::{BufferedInterruptHandler, BufferedUart, Config as UartConfig},
     watchdog::Watchdog,
 };
 use embassy_time::{Duration, Instant, Timer};
-use static_cell::StaticCell;
 use tidegate_firmware::{
     Board, Clock, Config, Node, Sampler, Sampling, Sensor as _, Signal, run,
     store::{FlashStore, Identity, Store},
 };
 
-use self::{flash::Region, lamp::LAMP, line::Line, temperature::Thermometer};
+#[cfg(not(feature = "usb"))]
+use self::uart::Line;
+#[cfg(feature = "usb")]
+use self::usb::Line;
+use self::{flash::Region, lamp::LAMP, temperature::Thermometer};
 
-/// Bits a second of the line.
-const BAUD: u32 = 115_200;
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
 
 embassy_rp::bind_interrupts!(struct Irqs {
-    UART0_IRQ => BufferedInterruptHandler<UART0>;
     ADC_IRQ_FIFO => adc::InterruptHandler;
 });
 
@@ -70,8 +71,6 @@ impl Clock for Watch {
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
-    static SENDING: StaticCell<[u8; 256]> = StaticCell::new();
-    static RECEIVING: StaticCell<[u8; 256]> = StaticCell::new();
     let chip = embassy_rp::init(embassy_rp::config::Config::default());
     if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
         spawner.spawn(task);
@@ -80,11 +79,10 @@ async fn main(spawner: Spawner) {
     watchdog.start(WATCHDOG);
     let mut flash = Region::new(chip.FLASH);
     let config = config(&mut flash);
-    let mut uart = UartConfig::default();
-    uart.baudrate = BAUD;
-    let (sending, receiving) = (SENDING.init([0; 256]), RECEIVING.init([0; 256]));
-    let uart = BufferedUart::new(chip.UART0, chip.PIN_0, chip.PIN_1, Irqs, sending, receiving, uart);
-    let mut line = Line::new(uart);
+    #[cfg(not(feature = "usb"))]
+    let mut line = Line::new(chip.UART0, chip.PIN_0, chip.PIN_1);
+    #[cfg(feature = "usb")]
+    let mut line = Line::new(spawner, chip.USB, &config.hardware);
     let mut sensor =
         Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
     let mut board = Pico { watchdog };
