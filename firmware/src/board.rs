@@ -11,7 +11,7 @@ use crate::{
 /// Bytes taken from the line at once.
 const RECEIVE_BYTES_MAX: usize = 64;
 /// How often the watchdog is fed at least.
-const WATCH_MS: u64 = 1_000;
+pub(crate) const WATCH_MS: u64 = 1_000;
 
 /// The line to the gateway.
 pub trait Link {

@@ -19,12 +19,16 @@ mod sensor;
 
 pub mod store;
 
+mod backoff;
 mod node;
 
 mod board;
 
 mod lamp;
 
+pub mod uplink;
+
+use board::WATCH_MS;
 pub use board::{Board, Clock, Link, run};
 pub use lamp::Lamp;
 pub use node::{Action, Config, FRAME_WAIT_MS, Node, Signal};

@@ -5,7 +5,6 @@
 //! Down -> hello -> Greeting -> challenge -> Proving: ready -> welcome -> Up: readings, one batch at a time
 //! ```
 
-mod backoff;
 mod handle;
 mod send;
 
@@ -17,9 +16,9 @@ use tidegate_protocol::serial::{
     Answer, Decoder, HARDWARE_LEN_MAX, LinkKey, MODEL_LEN_MAX, Nonce, Refuse, Report,
 };
 
-use self::backoff::Backoff;
 use crate::{
     Channel, Values,
+    backoff::Backoff,
     store::{Place, Store, Stored, Taken},
 };
 

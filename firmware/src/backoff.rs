@@ -6,23 +6,23 @@ const LONGEST_MS: u64 = 30_000;
 /// How long to wait after a failure: twice as long each time, and up to a fourth more or less, so that boards that
 /// lost the gateway together do not come back together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
     random: u64,
 }
 
 impl Backoff {
-    pub(super) fn new(seed: &[u8; 32]) -> Self {
+    pub(crate) fn new(seed: &[u8; 32]) -> Self {
         let start =
             seed.iter().fold(1_u64, |state, byte| state.wrapping_mul(257).wrapping_add(u64::from(*byte)));
         Self { failures: 0, random: start }
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    pub(super) fn failed(&mut self) -> u64 {
+    pub(crate) fn failed(&mut self) -> u64 {
         let wait_ms = (FIRST_MS << self.failures.min(6)).min(LONGEST_MS);
         self.failures = self.failures.saturating_add(1);
         // Knuth's multiplier (MMIX); the high bits are the good ones.
