@@ -1,34 +1,43 @@
 //! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature over UART0 (GP0 sends, GP1 receives,
-//! 115200 baud) or, with the feature `usb`, over its own USB socket; the LED shows how the link stands.
+//! 115200 baud) or, with the feature `usb`, over its own USB socket, or, with the feature `wifi` on a Pico W, over WLAN;
+//! the LED shows how the link stands.
 //!
-//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
-//! else it waits for `tidegate adopt`.
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build it has this name; else it waits for
+//! `tidegate adopt`.
 #![no_std]
 #![no_main]
 
 mod flash;
+#[path = "../../identity.rs"]
+mod identity;
 mod lamp;
+#[cfg(feature = "wifi")]
+#[path = "../../network.rs"]
+mod network;
+#[cfg(feature = "wifi")]
+mod radio;
 mod temperature;
-#[cfg(not(feature = "usb"))]
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
 mod uart;
 #[cfg(feature = "usb")]
 mod usb;
 
+#[cfg(all(feature = "usb", feature = "wifi"))]
+compile_error!("one way to the gateway: usb or wifi");
+
 use cortex_m::peripheral::SCB;
 use embassy_executor::Spawner;
-use embassy_rp::{
-    adc,
-    clocks::RoscRng,
-    gpio::{Level, Output},
-    watchdog::Watchdog,
-};
+#[cfg(not(feature = "wifi"))]
+use embassy_rp::gpio::{Level, Output};
+use embassy_rp::{adc, clocks::RoscRng, watchdog::Watchdog};
 use embassy_time::{Duration, Instant, Timer};
 use tidegate_firmware::{
-    Board, Clock, Config, Node, Sampler, Sampling, Sensor as _, Signal, run,
-    store::{FlashStore, Identity, Store},
+    Board, Clock, Config, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
 };
+#[cfg(not(feature = "wifi"))]
+use tidegate_firmware::{Node, Sensor as _, run};
 
-#[cfg(not(feature = "usb"))]
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
 use self::uart::Line;
 #[cfg(feature = "usb")]
 use self::usb::Line;
@@ -72,39 +81,48 @@ impl Clock for Watch {
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
     let chip = embassy_rp::init(embassy_rp::config::Config::default());
-    if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
-        spawner.spawn(task);
-    }
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     watchdog.start(WATCHDOG);
     let mut flash = Region::new(chip.FLASH);
     let config = config(&mut flash);
-    #[cfg(not(feature = "usb"))]
-    let mut line = Line::new(chip.UART0, chip.PIN_0, chip.PIN_1);
-    #[cfg(feature = "usb")]
-    let mut line = Line::new(spawner, chip.USB, &config.hardware);
     let mut sensor =
         Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
     let mut board = Pico { watchdog };
     // It is as large as the store needs: memory.x.
     let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
-    if store.identity().is_none()
-        && let Some(identity) = built_in()
-    {
-        let _is_kept = store.set_identity(identity);
-    }
+    // Over a line the gateway says from where to count the starts; over a network nobody does.
+    let boot_base = if cfg!(feature = "wifi") { random_boot_base(RoscRng.next_u32()) } else { 0 };
+    identity::take(&mut store, boot_base);
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
-    let mut node = Node::new(store, sensor.channels(), config);
-    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    #[cfg(feature = "wifi")]
+    {
+        let wires = radio::Wires {
+            power: chip.PIN_23,
+            data: chip.PIN_24,
+            select: chip.PIN_25,
+            clock: chip.PIN_29,
+            pio: chip.PIO0,
+            dma: chip.DMA_CH0,
+        };
+        let stack = radio::start(spawner, wires).await;
+        let kept = (store, config.seed);
+        network::deliver(stack, kept, &mut sampler, &mut sensor, (&Watch, &mut board)).await;
+    }
+    #[cfg(not(feature = "wifi"))]
+    {
+        if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
+            spawner.spawn(task);
+        }
+        #[cfg(not(feature = "usb"))]
+        let mut line = Line::new(chip.UART0, chip.PIN_0, chip.PIN_1);
+        #[cfg(feature = "usb")]
+        let mut line = Line::new(spawner, chip.USB, &config.hardware);
+        let mut node = Node::new(store, sensor.channels(), config);
+        run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    }
     // The answer to the one who asked for it goes out.
     Timer::after_millis(50).await;
     SCB::sys_reset()
-}
-
-/// The name and secret that were given to the build.
-fn built_in() -> Option<Identity> {
-    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
-    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
 }
 
 fn config(flash: &mut Region) -> Config {
