@@ -1,18 +1,28 @@
 //! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature over UART0 (GPIO21 sends, GPIO20 receives, 115200
-//! baud) or, with the feature `usb`, over its own USB pins; an LED on GPIO8 shows how the link stands. Not tried on
-//! hardware.
+//! baud) or, with the feature `usb`, over its own USB pins, or, with the feature `wifi`, over WLAN; an LED on GPIO8 shows
+//! how the link stands. Not tried on hardware.
 //!
-//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
-//! else it waits for `tidegate adopt`.
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build it has this name; else it waits for
+//! `tidegate adopt`.
 #![no_std]
 #![no_main]
 
 mod flash;
+#[path = "../../identity.rs"]
+mod identity;
+#[cfg(feature = "wifi")]
+#[path = "../../network.rs"]
+mod network;
+#[cfg(feature = "wifi")]
+mod radio;
 mod temperature;
-#[cfg(not(feature = "usb"))]
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
 mod uart;
 #[cfg(feature = "usb")]
 mod usb;
+
+#[cfg(all(feature = "usb", feature = "wifi"))]
+compile_error!("one way to the gateway: usb or wifi");
 
 use embassy_executor::Spawner;
 use embassy_time::{Instant, Timer};
@@ -27,11 +37,12 @@ use esp_hal::{
     tsens,
 };
 use tidegate_firmware::{
-    Board, Clock, Config, Lamp, Node, Sampler, Sampling, Sensor as _, Signal, run,
-    store::{FlashStore, Identity, Store},
+    Board, Clock, Config, Lamp, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
 };
+#[cfg(not(feature = "wifi"))]
+use tidegate_firmware::{Node, Sensor as _, run};
 
-#[cfg(not(feature = "usb"))]
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
 use self::uart::Line;
 #[cfg(feature = "usb")]
 use self::usb::Line;
@@ -91,32 +102,33 @@ async fn main(spawner: Spawner) {
     watchdog.set_timeout(MwdtStage::Stage0, WATCHDOG);
     watchdog.enable();
     let mut board = C3 { watchdog };
-    #[cfg(not(feature = "usb"))]
-    let Ok(mut line) = Line::new(chip.UART0, chip.GPIO21, chip.GPIO20) else { software_reset() };
-    #[cfg(feature = "usb")]
-    let mut line = Line::new(chip.USB_DEVICE);
     let sensor = tsens::TemperatureSensor::new(chip.TSENS, tsens::Config::default());
     let Ok(sensor) = sensor else { software_reset() };
     let mut sensor = Thermometer::new(sensor);
     let Ok(mut store) = FlashStore::open(Region::new(chip.FLASH)) else { software_reset() };
-    if store.identity().is_none()
-        && let Some(identity) = built_in()
-    {
-        let _is_kept = store.set_identity(identity);
-    }
+    // Over a line the gateway says from where to count the starts; over a network nobody does.
+    let boot_base = if cfg!(feature = "wifi") { random_boot_base(Rng::new().random()) } else { 0 };
+    identity::take(&mut store, boot_base);
     let config = config();
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
-    let mut node = Node::new(store, sensor.channels(), config);
-    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    #[cfg(feature = "wifi")]
+    {
+        let Ok(stack) = radio::start(spawner, chip.WIFI) else { software_reset() };
+        let kept = (store, config.seed);
+        network::deliver(stack, kept, &mut sampler, &mut sensor, (&Watch, &mut board)).await;
+    }
+    #[cfg(not(feature = "wifi"))]
+    {
+        #[cfg(not(feature = "usb"))]
+        let Ok(mut line) = Line::new(chip.UART0, chip.GPIO21, chip.GPIO20) else { software_reset() };
+        #[cfg(feature = "usb")]
+        let mut line = Line::new(chip.USB_DEVICE);
+        let mut node = Node::new(store, sensor.channels(), config);
+        run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    }
     // The answer to the one who asked for it goes out.
     Timer::after_millis(50).await;
     software_reset()
-}
-
-/// The name and secret that were given to the build.
-fn built_in() -> Option<Identity> {
-    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
-    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
 }
 
 fn config() -> Config {
