@@ -1,4 +1,4 @@
-//! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature over UART0 (GPIO21 sends, GPIO20 receives, 115200
+//! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature, or what a BME280 measures, over UART0 (GPIO21 sends, GPIO20 receives, 115200
 //! baud) or, with the feature `usb`, over its own USB pins, or, with the feature `wifi`, over WLAN; an LED on GPIO8 shows
 //! how the link stands. Not tried on hardware.
 //!
@@ -15,11 +15,14 @@ mod identity;
 mod network;
 #[cfg(feature = "wifi")]
 mod radio;
+#[cfg(not(feature = "bme280"))]
 mod temperature;
 #[cfg(not(any(feature = "usb", feature = "wifi")))]
 mod uart;
 #[cfg(feature = "usb")]
 mod usb;
+#[cfg(feature = "bme280")]
+mod weather;
 
 #[cfg(all(feature = "usb", feature = "wifi"))]
 compile_error!("one way to the gateway: usb or wifi");
@@ -34,7 +37,6 @@ use esp_hal::{
     system::software_reset,
     time::Duration,
     timer::timg::{MwdtStage, TimerGroup, Wdt},
-    tsens,
 };
 use tidegate_firmware::{
     Board, Clock, Config, Lamp, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
@@ -42,11 +44,11 @@ use tidegate_firmware::{
 #[cfg(not(feature = "wifi"))]
 use tidegate_firmware::{Node, Sensor as _, run};
 
+use self::flash::Region;
 #[cfg(not(any(feature = "usb", feature = "wifi")))]
 use self::uart::Line;
 #[cfg(feature = "usb")]
 use self::usb::Line;
-use self::{flash::Region, temperature::Thermometer};
 
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
@@ -102,9 +104,10 @@ async fn main(spawner: Spawner) {
     watchdog.set_timeout(MwdtStage::Stage0, WATCHDOG);
     watchdog.enable();
     let mut board = C3 { watchdog };
-    let sensor = tsens::TemperatureSensor::new(chip.TSENS, tsens::Config::default());
-    let Ok(sensor) = sensor else { software_reset() };
-    let mut sensor = Thermometer::new(sensor);
+    #[cfg(not(feature = "bme280"))]
+    let Ok(mut sensor) = temperature::Thermometer::new(chip.TSENS) else { software_reset() };
+    #[cfg(feature = "bme280")]
+    let Ok(mut sensor) = weather::sensor(chip.I2C0, chip.GPIO4, chip.GPIO5) else { software_reset() };
     let Ok(mut store) = FlashStore::open(Region::new(chip.FLASH)) else { software_reset() };
     // Over a line the gateway says from where to count the starts; over a network nobody does.
     let boot_base = if cfg!(feature = "wifi") { random_boot_base(Rng::new().random()) } else { 0 };

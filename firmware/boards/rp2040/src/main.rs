@@ -1,4 +1,4 @@
-//! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature over UART0 (GP0 sends, GP1 receives,
+//! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature, or what a BME280 measures, over UART0 (GP0 sends, GP1 receives,
 //! 115200 baud) or, with the feature `usb`, over its own USB socket, or, with the feature `wifi` on a Pico W, over WLAN;
 //! the LED shows how the link stands.
 //!
@@ -16,11 +16,14 @@ mod lamp;
 mod network;
 #[cfg(feature = "wifi")]
 mod radio;
+#[cfg(not(feature = "bme280"))]
 mod temperature;
 #[cfg(not(any(feature = "usb", feature = "wifi")))]
 mod uart;
 #[cfg(feature = "usb")]
 mod usb;
+#[cfg(feature = "bme280")]
+mod weather;
 
 #[cfg(all(feature = "usb", feature = "wifi"))]
 compile_error!("one way to the gateway: usb or wifi");
@@ -29,7 +32,7 @@ use cortex_m::peripheral::SCB;
 use embassy_executor::Spawner;
 #[cfg(not(feature = "wifi"))]
 use embassy_rp::gpio::{Level, Output};
-use embassy_rp::{adc, clocks::RoscRng, watchdog::Watchdog};
+use embassy_rp::{clocks::RoscRng, watchdog::Watchdog};
 use embassy_time::{Duration, Instant, Timer};
 use tidegate_firmware::{
     Board, Clock, Config, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
@@ -41,14 +44,10 @@ use tidegate_firmware::{Node, Sensor as _, run};
 use self::uart::Line;
 #[cfg(feature = "usb")]
 use self::usb::Line;
-use self::{flash::Region, lamp::LAMP, temperature::Thermometer};
+use self::{flash::Region, lamp::LAMP};
 
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
-
-embassy_rp::bind_interrupts!(struct Irqs {
-    ADC_IRQ_FIFO => adc::InterruptHandler;
-});
 
 /// What this board is besides its sensor and its line.
 struct Pico {
@@ -85,8 +84,10 @@ async fn main(spawner: Spawner) {
     watchdog.start(WATCHDOG);
     let mut flash = Region::new(chip.FLASH);
     let config = config(&mut flash);
-    let mut sensor =
-        Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
+    #[cfg(not(feature = "bme280"))]
+    let mut sensor = temperature::Thermometer::new(chip.ADC, chip.ADC_TEMP_SENSOR);
+    #[cfg(feature = "bme280")]
+    let mut sensor = weather::sensor(chip.I2C0, chip.PIN_4, chip.PIN_5);
     let mut board = Pico { watchdog };
     // It is as large as the store needs: memory.x.
     let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
