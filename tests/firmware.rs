@@ -1,5 +1,7 @@
 //! The Pico's real image in the emulator, on a serial port of the real gateway.
 
+#[path = "firmware/images.rs"]
+mod images;
 #[path = "firmware/usb.rs"]
 mod usb;
 
