@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Runs the Pico's real image:
 //
-//   node tests/emulator/board.js ELF --uart SOCKET [--usb] [--flash FILE] [--temperature 20]
+//   node tests/emulator/board.js ELF --uart SOCKET [--usb] [--bme280] [--flash FILE] [--temperature 20]
 //
 // The serial line, UART0 or with `--usb` the port on the USB cable, is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
 // of it. Standard input takes lines: `temperature 36.6`, `cut 100` (the power goes after so many bytes of flash),
@@ -13,6 +13,7 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { BasePeripheral, RP2040 } from 'rp2040js';
+import { wireBme280 } from './bme280.js';
 import { Flash } from './flash.js';
 import { rom, serveRom } from './rom.js';
 import { correctUart } from './uart.js';
@@ -48,12 +49,13 @@ const { values, positionals } = parseArgs({
   options: {
     uart: { type: 'string' },
     usb: { type: 'boolean', default: false },
+    bme280: { type: 'boolean', default: false },
     flash: { type: 'string' },
     temperature: { type: 'string', default: '20' },
   },
 });
 if (positionals.length !== 1 || !values.uart) {
-  console.error('usage: board.js ELF --uart SOCKET [--usb] [--flash FILE] [--temperature CELSIUS]');
+  console.error('usage: board.js ELF --uart SOCKET [--usb] [--bme280] [--flash FILE] [--temperature CELSIUS]');
   process.exit(2);
 }
 
@@ -81,6 +83,9 @@ const send = (byte) => {
   peer?.write(Buffer.of(byte));
 };
 const receive = values.usb ? plugUsb(mcu, send) : correctUart(mcu, mcu.uart[0], send);
+if (values.bme280) {
+  wireBme280(mcu.i2c[0]);
+}
 mcu.gpio[LED].addListener(() => {
   counts.led += 1;
 });

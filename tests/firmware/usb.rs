@@ -22,3 +22,23 @@ fn the_temperature_of_a_pico_arrives_over_its_usb_cable() {
     assert_whole(&found);
     assert_eq!(pico.broken(), Vec::<String>::new());
 }
+
+#[test]
+fn a_bme280_on_a_pico_measures_what_its_datasheet_says() {
+    let gateway = gateway();
+    let line = plug(&gateway, "ttyACM0");
+    let pico = Pico::start_with_bme280(&line, &flash(&gateway, "one"));
+    adopt(&gateway, "weather");
+    let found = wait_for(&gateway, "weather", |found| found.len() >= 2);
+    assert_whole(&found);
+    // 25.08 °C and 1006.53 hPa by the datasheet's example; the humidity by its formula, with floating point.
+    for (name, unit, value) in
+        [("temperature", "°C", 25.08), ("pressure", "hPa", 1006.53), ("humidity", "%", 56.21)]
+    {
+        let last = found.last().expect("some");
+        let measured = last["values"][name].as_f64().expect("a number");
+        assert!((measured - value).abs() < 0.02, "{name}: {last}");
+        assert_eq!(last["units"][name], unit);
+    }
+    assert_eq!(pico.broken(), Vec::<String>::new());
+}

@@ -41,6 +41,17 @@ impl Pico {
         Self::run(line, flash, celsius, &image, &["--usb"])
     }
 
+    /// The same with a BME280 on its I2C, which measures the example of its datasheet.
+    pub fn start_with_bme280(line: &Line, flash: &Path) -> Self {
+        let how = "firmware/build rp2040 --features bme280,usb";
+        let image = programs::program(
+            "TIDEGATE_RP2040_BME280_ELF",
+            "../firmware/tidegate-rp2040-bme280-usb.elf",
+            how,
+        );
+        Self::run(line, flash, 0.0, &image, &["--usb", "--bme280"])
+    }
+
     fn run(line: &Line, flash: &Path, celsius: f64, image: &Path, options: &[&str]) -> Self {
         let socket = flash.with_extension("uart");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));

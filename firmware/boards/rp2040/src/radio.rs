@@ -70,10 +70,15 @@ async fn stay_joined(mut control: Control<'static>, stack: Stack<'static>) {
     loop {
         let options =
             if PASSWORD.is_empty() { JoinOptions::new_open() } else { JoinOptions::new(PASSWORD.as_bytes()) };
-        let joined = with_timeout(Duration::from_secs(JOIN_SECONDS_MAX), control.join(SSID, options)).await;
-        if matches!(joined, Ok(Ok(()))) {
+        let join = async {
+            let joined = control.join(SSID, options).await.is_ok();
+            if joined {
+                stack.wait_link_up().await;
+            }
+            joined
+        };
+        if with_timeout(Duration::from_secs(JOIN_SECONDS_MAX), join).await == Ok(true) {
             patience = Patience::new();
-            stack.wait_link_up().await;
             light_until(&mut control, stack.wait_link_down()).await;
         } else {
             light_until(&mut control, Timer::after_secs(patience.failed())).await;
