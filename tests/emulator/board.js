@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 // Runs the Pico's real image:
 //
-//   node tests/emulator/board.js ELF --uart SOCKET [--usb] [--bme280] [--flash FILE] [--temperature 20]
+//   node tests/emulator/board.js ELF --uart SOCKET --name HEX [--usb] [--bme280] [--flash FILE] [--temperature 20]
 //
-// The serial line, UART0 or with `--usb` the port on the USB cable, is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
-// of it. Standard input takes lines: `temperature 36.6`, `cut 100` (the power goes after so many bytes of flash),
-// `status`, `quit`. Standard output says `ready`, `status {…}` and `broken …` when the firmware did what the chip would
-// not forgive.
+// HEX are the sixteen digits that the maker of the flash has given it. The serial line, UART0 or with `--usb` the port on
+// the USB cable, is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
+// of it. With `--bme280` one is on I2C0. Standard input takes lines: `temperature 36.6`, `noise 100` (of so many bytes on
+// the line one arrives wrong or not at all; 0: none), `cut 100` (the power goes after so many bytes of flash), `status`,
+// `quit`. Standard output says `ready`, `status {…}` and `broken …` when the firmware did what the chip would not forgive.
 
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -16,6 +17,7 @@ import { BasePeripheral, RP2040 } from 'rp2040js';
 import { wireBme280 } from './bme280.js';
 import { Flash } from './flash.js';
 import { rom, serveRom } from './rom.js';
+import { correctSsi } from './ssi.js';
 import { correctUart } from './uart.js';
 import { plugUsb } from './usb.js';
 
@@ -50,18 +52,20 @@ const { values, positionals } = parseArgs({
     uart: { type: 'string' },
     usb: { type: 'boolean', default: false },
     bme280: { type: 'boolean', default: false },
+    name: { type: 'string', default: '' },
     flash: { type: 'string' },
     temperature: { type: 'string', default: '20' },
   },
 });
-if (positionals.length !== 1 || !values.uart) {
-  console.error('usage: board.js ELF --uart SOCKET [--usb] [--bme280] [--flash FILE] [--temperature CELSIUS]');
+if (positionals.length !== 1 || !values.uart || !/^[0-9a-f]{16}$/.test(values.name)) {
+  console.error('usage: board.js ELF --uart SOCKET --name HEX [--usb] [--bme280] [--flash FILE] [--temperature CELSIUS]');
   process.exit(2);
 }
 
 const mcu = new RP2040();
 mcu.logger = { debug() {}, info() {}, warn() {}, error: (of, what) => console.error(of, what) };
 mcu.peripherals[0x14000] = new Cache(mcu, 'XIP_CTRL');
+correctSsi(mcu.peripherals[0x18000], Buffer.from(values.name, 'hex'));
 mcu.bootrom.set(rom());
 const flash = new Flash(mcu.flash, values.flash);
 flash.load(readFileSync(positionals[0]));
@@ -77,10 +81,19 @@ mcu.peripherals[0x40058].onWatchdogTrigger = () => {
 };
 
 let peer = null;
-const counts = { sent: 0, received: 0, led: 0 };
+const counts = { sent: 0, received: 0, spoiled: 0, led: 0 };
+let spoilsOneOf = 0;
+/** What is left of `byte` on a noisy line: it, another one, or nothing. */
+function spoil(byte) {
+  if (spoilsOneOf === 0 || Math.random() * spoilsOneOf >= 1) {
+    return [byte];
+  }
+  counts.spoiled += 1;
+  return Math.random() < 0.5 ? [] : [byte ^ (1 << Math.floor(Math.random() * 8))];
+}
 const send = (byte) => {
   counts.sent += 1;
-  peer?.write(Buffer.of(byte));
+  peer?.write(Buffer.from(spoil(byte)));
 };
 const receive = values.usb ? plugUsb(mcu, send) : correctUart(mcu, mcu.uart[0], send);
 if (values.bme280) {
@@ -101,7 +114,7 @@ createServer((socket) => {
   peer = socket;
   socket.on('data', (bytes) => {
     counts.received += bytes.length;
-    receive(bytes);
+    receive([...bytes].flatMap(spoil));
   });
   socket.on('close', () => {
     peer = peer === socket ? null : peer;
@@ -113,6 +126,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   const [word, argument] = line.trim().split(/\s+/);
   if (word === 'temperature') {
     warm(Number(argument));
+  } else if (word === 'noise') {
+    spoilsOneOf = Number(argument);
   } else if (word === 'cut') {
     flash.power = Number(argument);
   } else if (word === 'status') {

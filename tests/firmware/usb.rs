@@ -1,7 +1,8 @@
 //! A Pico on nothing but its USB cable.
 
-use super::{adopt, assert_whole, flash, gateway, plug, temperature, wait_for};
-use tidegate_tests::Pico;
+use tidegate_tests::{Pico, assert_whole};
+
+use super::{adopt, flash, gateway, plug, temperature, wait_for};
 
 #[test]
 fn the_temperature_of_a_pico_arrives_over_its_usb_cable() {
@@ -9,7 +10,7 @@ fn the_temperature_of_a_pico_arrives_over_its_usb_cable() {
     let line = plug(&gateway, "ttyACM0");
     let flash = flash(&gateway, "one");
     let pico = Pico::start_on_usb(&line, &flash, 36.6);
-    adopt(&gateway, "greenhouse-1");
+    adopt(&gateway, &pico, "greenhouse-1");
     let found = wait_for(&gateway, "greenhouse-1", |found| found.len() >= 3);
     assert!(found.iter().all(|reading| (temperature(reading) - 36.6).abs() < 0.5), "{found:?}");
     assert_eq!(pico.broken(), Vec::<String>::new());
@@ -28,7 +29,7 @@ fn a_bme280_on_a_pico_measures_what_its_datasheet_says() {
     let gateway = gateway();
     let line = plug(&gateway, "ttyACM0");
     let pico = Pico::start_with_bme280(&line, &flash(&gateway, "one"));
-    adopt(&gateway, "weather");
+    adopt(&gateway, &pico, "weather");
     let found = wait_for(&gateway, "weather", |found| found.len() >= 2);
     assert_whole(&found);
     // 25.08 °C and 1006.53 hPa by the datasheet's example; the humidity by its formula, with floating point.

@@ -21,6 +21,8 @@ const BYTES_MAX: usize = 512;
 
 /// A board that runs. Dropped, its power is off at once.
 pub struct Pico {
+    /// What the maker of its flash calls it: sixteen digits, the same for the same file.
+    pub hardware: String,
     child: Child,
     stdin: ChildStdin,
     said: Arc<Mutex<Vec<String>>>,
@@ -55,11 +57,13 @@ impl Pico {
     fn run(line: &Line, flash: &Path, celsius: f64, image: &Path, options: &[&str]) -> Self {
         let socket = flash.with_extension("uart");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let hardware = maker_name(flash);
         let mut child = Command::new("node")
             .arg(tests.join("emulator/board.js"))
             .arg(image)
             .args(options)
             .args(["--temperature", &celsius.to_string()])
+            .args(["--name", &hardware])
             .arg("--uart")
             .arg(&socket)
             .arg("--flash")
@@ -81,12 +85,37 @@ impl Pico {
         let uart = UnixStream::connect(&socket).expect("it listens");
         let is_off = Arc::new(AtomicBool::new(false));
         threads.extend(carry(line, &uart, &is_off));
-        Self { child, stdin, said, is_off, threads }
+        Self { hardware, child, stdin, said, is_off, threads }
     }
 
     /// Makes it so warm.
     pub fn warm(&mut self, celsius: f64) {
         self.ask(&format!("temperature {celsius}"));
+    }
+
+    /// Of so many bytes on its line one arrives wrong or not at all, either way; 0: none.
+    pub fn noise(&mut self, one_of: u32) {
+        self.ask(&format!("noise {one_of}"));
+    }
+
+    /// Processor time that the emulator has used.
+    pub fn processor_time(&self) -> Duration {
+        programs::processor_time(self.child.id())
+    }
+
+    /// A number of the emulator's `status`, such as `spoiled`.
+    pub fn status(&mut self, name: &str) -> u64 {
+        let before = self.said("status").len();
+        self.ask("status");
+        let line = eventually("the emulator answers", || self.said("status").get(before).cloned());
+        let status: serde_json::Value =
+            serde_json::from_str(line.trim_start_matches("status ")).expect("it says JSON");
+        status[name].as_u64().unwrap_or_else(|| panic!("no number {name}: {line}"))
+    }
+
+    fn said(&self, word: &str) -> Vec<String> {
+        let said = self.said.lock().expect("nobody panicked");
+        said.iter().filter(|line| line.starts_with(word)).cloned().collect()
     }
 
     /// The power goes after so many more bytes have changed in its flash, in the middle of a writing or an erasure.
@@ -101,8 +130,7 @@ impl Pico {
 
     /// What the firmware did that the chip would not forgive.
     pub fn broken(&self) -> Vec<String> {
-        let said = self.said.lock().expect("nobody panicked");
-        said.iter().filter(|line| line.starts_with("broken") || *line == "reset").cloned().collect()
+        [self.said("broken"), self.said("reset")].concat()
     }
 
     fn ask(&mut self, line: &str) {
@@ -120,6 +148,15 @@ impl Drop for Pico {
             let _ended = thread.join();
         }
     }
+}
+
+/// Sixteen digits for a flash: its file's name, by FNV-1a.
+fn maker_name(flash: &Path) -> String {
+    let bytes = flash.as_os_str().as_encoded_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
 }
 
 /// Carries bytes between the pseudo-terminal and the emulator's socket, both ways.

@@ -258,6 +258,11 @@ impl Gateway {
             .unwrap_or_else(|error| panic!("status printed no JSON ({error}): {printed}"))
     }
 
+    /// Processor time that it has used.
+    pub fn processor_time(&self) -> Duration {
+        programs::processor_time(self.pid())
+    }
+
     /// Memory that it uses, and the most that it has used, in KiB.
     pub fn memory_kib(&self) -> (u64, u64) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the gateway runs");

@@ -19,6 +19,7 @@ mod hurt;
 mod load;
 mod mosquitto;
 mod mqtt;
+mod namespace;
 mod notify;
 mod output;
 mod programs;
@@ -28,6 +29,7 @@ mod rocketmq;
 mod rocketmq_clients;
 mod simulator;
 mod sync_times;
+mod tap;
 
 pub use board::{Board, Flash, Line};
 pub use bus_service::BusService;
@@ -46,9 +48,10 @@ pub use hurt::Hurt;
 pub use load::{Acknowledged, Load, missing, missing_at_last, out_of_order};
 pub use mosquitto::{Subscriber, publish, publish_as};
 pub use mqtt::{Answer, Client, Connect, Publish, Version, frame, remaining_length, text};
+pub use namespace::Namespace;
 pub use notify::NotifySocket;
 pub use output::{Delivered, delivered};
-pub use programs::{ran, run, simulator, tidegate, tidegate_without_sync};
+pub use programs::{ran, riscv32_image, run, simulator, tidegate, tidegate_without_sync};
 pub use prometheus::Metrics;
 pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use readings::{assert_whole, at_least, readings, written};
@@ -56,6 +59,7 @@ pub use rocketmq::{Part, RocketMq, bus_admin_elsewhere};
 pub use rocketmq_clients::{BusClient, BusConsumer, BusLogin, check_recipes, send_by_java, send_by_python};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
+pub use tap::TapBoard;
 
 use std::{
     net::TcpListener,

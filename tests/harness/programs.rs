@@ -1,9 +1,10 @@
 //! Where the programs under test are.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 /// The gateway.
@@ -21,6 +22,15 @@ pub fn tidegate_without_sync() -> PathBuf {
     program("TIDEGATE_FAULT_BIN", "../fault-injection/tidegate", "tests/run acknowledged_is_on_disk")
 }
 
+/// What `tests/riscv32/build` makes.
+pub fn riscv32_image() -> PathBuf {
+    program(
+        "TIDEGATE_RISCV32_ELF",
+        "../riscv32imc-unknown-none-elf/release/tidegate-riscv32",
+        "tests/riscv32/build",
+    )
+}
+
 pub(crate) fn program(variable: &str, name: &str, how_to_build: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| beside_this_test(name), PathBuf::from);
     assert!(path.is_file(), "{} is not there; run `tests/run`, or `{how_to_build}`", path.display());
@@ -32,6 +42,15 @@ fn beside_this_test(name: &str) -> PathBuf {
     let test = env::current_exe().expect("a running test");
     let target = test.ancestors().nth(3).unwrap_or(Path::new("target"));
     target.join("release").join(name)
+}
+
+/// Processor time that a process has used, from Linux.
+pub(crate) fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    // Fields 14 and 15, counted from behind the name, which may hold anything: proc(5). A hundredth of a second each.
+    let fields = stat.rsplit(") ").next().expect("a name").split(' ');
+    let ticks: u64 = fields.skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Runs `command` to its end, without input.

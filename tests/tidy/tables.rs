@@ -75,7 +75,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("embassy_net", &["firmware/src/uplink/datagrams.rs", "firmware/boards/", "firmware/tap/"]),
     ("embedded_io_async", &["firmware/src/uplink/", "firmware/boards/"]),
     ("embedded_nal_async", &["firmware/src/uplink/"]),
-    ("embedded_storage", &["firmware/src/store/flash/", "firmware/boards/"]),
+    ("embedded_storage", &["firmware/src/store/flash/", "firmware/boards/", "firmware/tap/"]),
     ("flate2", &["gateway/rocketmq/src/wire/"]),
     ("getrandom", &["gateway/src/"]),
     ("hdrhistogram", &["simulator/src/"]),

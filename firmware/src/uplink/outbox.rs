@@ -2,7 +2,7 @@ use core::{
     cell::RefCell,
     fmt::{self, Write},
     future::poll_fn,
-    task::Poll,
+    task::{Poll, Waker},
 };
 
 use tidegate_protocol::{Lane, write_json_string};
@@ -16,8 +16,7 @@ use crate::{
 /// Bytes of the longest payload: eight channels with the longest names fit.
 pub const PAYLOAD_BYTES_MAX: usize = 1_024;
 
-/// What waits for the gateway, shared by who measures and who sends. Both are futures of one task, in this order, so
-/// that who sends looks again whenever who measures has been at work.
+/// What waits for the gateway, shared by who measures and who sends.
 #[derive(Debug)]
 pub struct Outbox<S, const C: usize> {
     /// Never borrowed over an `await`.
@@ -36,6 +35,9 @@ struct Inner<S, const C: usize> {
     is_linked: bool,
     is_refused: bool,
     refused_count: u64,
+    /// Who waits for something to send, and who waits for another signal to show.
+    sender: Option<Waker>,
+    watcher: Option<Waker>,
 }
 
 /// One thing to send.
@@ -75,6 +77,8 @@ impl<S: Store<C>, const C: usize> Outbox<S, C> {
             is_linked: false,
             is_refused: false,
             refused_count: 0,
+            sender: None,
+            watcher: None,
         };
         Self { inner: RefCell::new(inner) }
     }
@@ -89,6 +93,7 @@ impl<S: Store<C>, const C: usize> Outbox<S, C> {
         let (boot, sequence) = (inner.store.boot(), inner.sequence);
         inner.store.push(Stored { boot, sequence, taken, values });
         inner.sequence = sequence.saturating_add(1);
+        inner.wake();
     }
 
     /// Somebody has told the time: Unix milliseconds. Readings carry one from then on.
@@ -131,11 +136,21 @@ impl<S: Store<C>, const C: usize> Outbox<S, C> {
 
     /// Waits for something to send, and writes its payload to `out`. The same one again until it is settled.
     pub async fn next(&self, clock: &impl Clock, out: &mut [u8; PAYLOAD_BYTES_MAX]) -> Letter {
-        poll_fn(|_| match self.inner.borrow_mut().compose(clock.now_ms(), out) {
-            Some(letter) => Poll::Ready(letter),
-            None => Poll::Pending,
+        poll_fn(|context| {
+            let mut inner = self.inner.borrow_mut();
+            inner.sender = Some(context.waker().clone());
+            inner.compose(clock.now_ms(), out).map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Waits until there is another signal to show than `shown`.
+    pub async fn changed(&self, shown: Signal) {
+        poll_fn(|context| {
+            self.inner.borrow_mut().watcher = Some(context.waker().clone());
+            if self.signal() == shown { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
     }
 
     /// The gateway has answered; returns how many milliseconds to wait before the next.
@@ -149,6 +164,7 @@ impl<S: Store<C>, const C: usize> Outbox<S, C> {
                 inner.store.forget(letter.place);
                 inner.backoff.succeeded();
                 (inner.is_linked, inner.is_refused) = (true, false);
+                inner.wake();
                 0
             }
             Verdict::Later { wait_ms: 0 } => inner.backoff.failed(),
@@ -160,17 +176,23 @@ impl<S: Store<C>, const C: usize> Outbox<S, C> {
     pub fn note_linked(&self) {
         let mut inner = self.inner.borrow_mut();
         (inner.is_linked, inner.is_refused) = (true, false);
+        inner.wake();
     }
 
     /// The way is broken; returns how many milliseconds to wait before the next try.
     pub(super) fn note_broken(&self, is_refused: bool) -> u64 {
         let mut inner = self.inner.borrow_mut();
         (inner.is_linked, inner.is_refused) = (false, is_refused);
+        inner.wake();
         inner.backoff.failed()
     }
 }
 
 impl<S: Store<C>, const C: usize> Inner<S, C> {
+    fn wake(&mut self) {
+        [self.sender.take(), self.watcher.take()].into_iter().flatten().for_each(Waker::wake);
+    }
+
     /// The oldest of what waits.
     fn compose(&mut self, now_ms: u64, out: &mut [u8]) -> Option<Letter> {
         loop {

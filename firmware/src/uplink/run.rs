@@ -15,7 +15,6 @@ pub async fn run_uplink<const C: usize>(
     (sensor, uplink): (&mut impl Sensor<C>, &mut impl Uplink),
     (clock, board): (&impl Clock, &mut impl Board),
 ) {
-    // In this order: see `Outbox`.
     select(measure(outbox, sampler, sensor, (clock, board)), carry(outbox, uplink, clock)).await;
 }
 
@@ -27,8 +26,12 @@ async fn measure<const C: usize>(
 ) {
     loop {
         board.feed_watchdog();
-        board.show(outbox.signal(), false);
-        clock.wait_until(sampler.due_ms().min(clock.now_ms().saturating_add(WATCH_MS))).await;
+        let until_ms = sampler.due_ms().min(clock.now_ms().saturating_add(WATCH_MS));
+        while until_ms > clock.now_ms() {
+            let shown = outbox.signal();
+            board.show(shown, false);
+            select(clock.wait_until(until_ms), outbox.changed(shown)).await;
+        }
         if sampler.due_ms() <= clock.now_ms() {
             let values = sensor.measure().await;
             let now_ms = clock.now_ms();

@@ -6,7 +6,7 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashEr
 use proptest::prelude::*;
 
 use super::{FlashStore, SECTORS_MIN, Unfit};
-use crate::store::{Identity, Store, Stored, Taken};
+use crate::store::{DROPPED_SPANS_MAX, Dropped, Identity, Store, Stored, Taken};
 
 const SECTOR: usize = 1024;
 
@@ -127,6 +127,33 @@ fn the_oldest_go_when_it_is_full_and_are_told_after_a_loss_of_power_too() {
     assert_eq!((store.dropped(), store.len()), (None, kept));
     store.forget((1, 500));
     assert!(store.is_empty());
+}
+
+#[test]
+fn of_more_gaps_than_are_kept_apart_the_oldest_are_in_the_count_alone() {
+    // A board that is started again and again while nobody listens, and then stays on until all of that had to go.
+    let boots = u32::try_from(DROPPED_SPANS_MAX).unwrap() + 4;
+    let mut store = FlashStore::<_, 2>::open(simulated_flash(6)).unwrap();
+    for boot in 1..=boots {
+        assert_eq!(store.boot(), boot);
+        (1..=2).for_each(|sequence| store.push(reading(boot, sequence)));
+        store = FlashStore::open(store.into_flash()).unwrap();
+    }
+    let last = boots + 1;
+    let pushed = 100;
+    (1..=pushed).for_each(|sequence| store.push(reading(last, sequence)));
+    let given_up = u64::from(2 * boots + pushed) - u64::try_from(store.len()).unwrap();
+    assert_eq!(store.dropped_count(), given_up, "every one is counted");
+    let mut told = vec![];
+    while let Some(gap) = store.dropped() {
+        told.push(gap);
+        store.forget((gap.boot, gap.to));
+    }
+    let own = pushed - u32::try_from(store.len()).unwrap();
+    let mut expected: Vec<_> = (1..=boots).map(|boot| Dropped { boot, from: 1, to: 2 }).collect();
+    expected.push(Dropped { boot: last, from: 1, to: own });
+    let (untold, expected) = expected.split_at(expected.len() - DROPPED_SPANS_MAX);
+    assert_eq!((told.as_slice(), untold.len()), (expected, 5), "the newest are told as they were");
 }
 
 #[test]

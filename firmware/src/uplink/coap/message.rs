@@ -9,11 +9,11 @@ const EMPTY: u8 = 0;
 const JSON: u8 = 50;
 const URI_PATH: u16 = 11;
 const CONTENT_FORMAT: u16 = 12;
-const MAX_AGE: u16 = 14;
+const AGE: u16 = 14;
 const URI_QUERY: u16 = 15;
 const PAYLOAD_MARKER: u8 = 0xff;
 /// What a Max-Age stands for where there is none (RFC 7252, section 5.10.5).
-const MAX_AGE_SECONDS: u32 = 60;
+const AGE_SECONDS: u32 = 60;
 
 /// Names a message and the request that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub(super) struct Answer<'a> {
     pub(super) code: u8,
     pub(super) id: u16,
     pub(super) token: &'a [u8],
-    /// Seconds.
-    pub(super) max_age: u32,
+    /// What its Max-Age says.
+    pub(super) wait_seconds: u32,
 }
 
 /// The code `class.detail`.
@@ -93,12 +93,12 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Answer<'_>> {
     };
     let (token, options) = rest.split_at_checked(usize::from(first & 15))?;
     let is_message = first & 0xc0 == VERSION && token.len() <= 8;
-    let max_age = max_age(options)?;
-    is_message.then_some(Answer { kind, code, id: u16::from_be_bytes([high, low]), token, max_age })
+    let wait_seconds = age(options)?;
+    is_message.then_some(Answer { kind, code, id: u16::from_be_bytes([high, low]), token, wait_seconds })
 }
 
 /// The first Max-Age among the options, in seconds.
-fn max_age(mut bytes: &[u8]) -> Option<u32> {
+fn age(mut bytes: &[u8]) -> Option<u32> {
     let mut number: u16 = 0;
     let mut found = None;
     while let Some((&head, rest)) = bytes.split_first() {
@@ -109,12 +109,12 @@ fn max_age(mut bytes: &[u8]) -> Option<u32> {
         let (len, rest) = extended(head & 15, rest)?;
         let (value, rest) = rest.split_at_checked(usize::from(len))?;
         number = number.checked_add(delta)?;
-        if number == MAX_AGE && found.is_none() && value.len() <= 4 {
+        if number == AGE && found.is_none() && value.len() <= 4 {
             found = Some(value.iter().fold(0, |sum: u32, byte| sum << 8 | u32::from(*byte)));
         }
         bytes = rest;
     }
-    Some(found.unwrap_or(MAX_AGE_SECONDS))
+    Some(found.unwrap_or(AGE_SECONDS))
 }
 
 /// What four bits of an option's head stand for (RFC 7252, section 3.1).
@@ -205,9 +205,9 @@ mod tests {
         let bytes = b"\x64\xa3\x12\x34\x01\x02\x03\x04\xc0\x21\x1e\xffno room";
         let answer = parse(bytes).expect("a message");
         assert_eq!((answer.kind, answer.code, answer.id), (Kind::Acknowledgement, code(5, 3), 0x1234));
-        assert_eq!((answer.token, answer.max_age), (&[1, 2, 3, 4][..], 30));
+        assert_eq!((answer.token, answer.wait_seconds), (&[1, 2, 3, 4][..], 30));
         let without = parse(b"\x60\x44\x12\x34").expect("a message");
-        assert_eq!((without.code, without.max_age), (code(2, 4), MAX_AGE_SECONDS));
+        assert_eq!((without.code, without.wait_seconds), (code(2, 4), AGE_SECONDS));
         assert!(parse(&acknowledgement(7)).is_some_and(|answer| answer.is_empty() && answer.id == 7));
     }
 

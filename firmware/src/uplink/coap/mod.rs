@@ -2,6 +2,9 @@
 
 mod message;
 
+#[cfg(test)]
+mod tests;
+
 use embedded_nal_async::ConnectedUdp;
 
 use self::message::{Answer, Kind, Name, acknowledgement, code, parse, post};
@@ -71,7 +74,7 @@ impl<U: ConnectedUdp> CoapUplink<U> {
                 heard = within(clock, SEPARATE_MS_MAX, self.hear_separate(name)).await;
             }
             match heard {
-                Some(Ok(Heard::Answer(code, max_age))) => return verdict(code, max_age),
+                Some(Ok(Heard::Answer(code, wait_seconds))) => return verdict(code, wait_seconds),
                 Some(Err(ended)) => return Err(ended),
                 _ => wait_ms *= 2,
             }
@@ -112,7 +115,7 @@ fn meant(answer: &Answer<'_>, name: Name) -> Option<Result<Heard, Ended>> {
         Kind::Reset => is_ours.then_some(Err(Ended::Broken)),
         Kind::Acknowledgement if answer.is_empty() => is_ours.then_some(Ok(Heard::Later)),
         Kind::Acknowledgement if !is_ours => None,
-        _ if answer.token == name.token => Some(Ok(Heard::Answer(answer.code, answer.max_age))),
+        _ if answer.token == name.token => Some(Ok(Heard::Answer(answer.code, answer.wait_seconds))),
         _ => None,
     }
 }
@@ -140,7 +143,7 @@ impl<U: ConnectedUdp> Uplink for CoapUplink<U> {
 }
 
 /// What the gateway's code says: `gateway/REFUSALS.md`.
-fn verdict(answer: u8, max_age: u32) -> Result<Verdict, Ended> {
+fn verdict(answer: u8, wait_seconds: u32) -> Result<Verdict, Ended> {
     const CHANGED: u8 = code(2, 4);
     const BAD_REQUEST: u8 = code(4, 0);
     const UNAUTHORIZED: u8 = code(4, 1);
@@ -153,8 +156,8 @@ fn verdict(answer: u8, max_age: u32) -> Result<Verdict, Ended> {
         CHANGED => Ok(Verdict::Kept),
         BAD_REQUEST | TOO_LARGE | UNSUPPORTED_FORMAT => Ok(Verdict::Never),
         UNAUTHORIZED | FORBIDDEN => Err(Ended::Refused),
-        UNAVAILABLE => Ok(Verdict::Later { wait_ms: u64::from(max_age) * 1_000 }),
-        TOO_MANY => Err(Ended::Later { wait_ms: u64::from(max_age) * 1_000 }),
+        UNAVAILABLE => Ok(Verdict::Later { wait_ms: u64::from(wait_seconds) * 1_000 }),
+        TOO_MANY => Err(Ended::Later { wait_ms: u64::from(wait_seconds) * 1_000 }),
         _ => Ok(Verdict::Later { wait_ms: 0 }),
     }
 }

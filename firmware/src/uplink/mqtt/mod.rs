@@ -187,3 +187,37 @@ fn ended<const P: usize>(error: MqttError<'_, P>) -> Ended {
         _ => Ended::Broken,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_gateway_says_is_what_happens() {
+        assert_eq!(verdict(ReasonCode::QuotaExceeded), Ok(Verdict::Later { wait_ms: 0 }));
+        assert_eq!(verdict(ReasonCode::UnspecifiedError), Ok(Verdict::Later { wait_ms: 0 }));
+        assert_eq!(verdict(ReasonCode::PayloadFormatInvalid), Ok(Verdict::Never));
+        assert_eq!(verdict(ReasonCode::TopicNameInvalid), Ok(Verdict::Never));
+        assert_eq!(verdict(ReasonCode::ImplementationSpecificError), Ok(Verdict::Never));
+        assert_eq!(verdict(ReasonCode::NotAuthorized), Err(Ended::Refused));
+    }
+
+    #[test]
+    fn a_login_that_fails_is_not_a_broken_connection() {
+        let said = |reason| {
+            let none = (None, heapless::Vec::new(), None);
+            ended::<0>(MqttError::Disconnect {
+                reason,
+                reason_string: none.0,
+                user_properties: none.1,
+                server_reference: none.2,
+            })
+        };
+        for reason in [ReasonCode::BadUserNameOrPassword, ReasonCode::NotAuthorized, ReasonCode::Banned] {
+            assert_eq!(said(reason), Ended::Refused);
+        }
+        for reason in [ReasonCode::ServerBusy, ReasonCode::SessionTakenOver, ReasonCode::ServerShuttingDown] {
+            assert_eq!(said(reason), Ended::Broken);
+        }
+    }
+}
