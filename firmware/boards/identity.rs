@@ -1,20 +1,36 @@
 //! The name that a build may give a board. Part of each board.
 
-use tidegate_firmware::store::{Identity, Store};
+use embedded_storage::nor_flash::NorFlash;
+use tidegate_firmware::store::{FlashStore, Identity, Store as _, Unfit};
 
-/// Whoever flashes a board with a name means it: the build's name takes the place of one that the board has kept. It goes
-/// on counting its starts where it is the same name; else from `boot_base`.
-pub fn take<const C: usize>(store: &mut impl Store<C>, boot_base: u32) {
-    let Some(given) = given(boot_base) else { return };
-    let kept = store.identity();
-    if kept.is_some_and(|kept| kept.device == given.device && kept.secret == given.secret) {
-        return;
-    }
-    let boot_base = match kept {
-        Some(kept) if kept.device == given.device => kept.boot_base,
-        _ => given.boot_base,
+/// Opens the store. Whoever flashes a board with a name means it: the build's name takes the place of one that the board
+/// has kept. A new secret leaves the rest as it is. With a new name everything goes, since readings that wait belong to
+/// the old one; its starts are counted from `boot_base`.
+pub fn open<F: NorFlash, const C: usize>(flash: F, boot_base: u32) -> Result<FlashStore<F, C>, Unfit> {
+    let mut store = FlashStore::open(flash)?;
+    let Some(given) = given(boot_base) else { return Ok(store) };
+    let given = match store.identity() {
+        Some(kept) if kept.device == given.device => Identity { boot_base: kept.boot_base, ..given },
+        Some(_) => {
+            store = FlashStore::open(erased(store.into_flash()))?;
+            given
+        }
+        None => given,
     };
-    let _is_kept = store.set_identity(Identity { boot_base, ..given });
+    if store.identity() != Some(&given) {
+        let _is_kept = store.set_identity(given);
+    }
+    Ok(store)
+}
+
+/// From its end: the name, in front, goes last, so that an erasure that was cut short is taken up at the next start.
+fn erased<F: NorFlash>(mut flash: F) -> F {
+    let sectors = flash.capacity() / F::ERASE_SIZE;
+    for sector in (0..sectors).rev() {
+        let place = |sector: usize| u32::try_from(sector * F::ERASE_SIZE).unwrap_or(u32::MAX);
+        let _is_erased = flash.erase(place(sector), place(sector + 1));
+    }
+    flash
 }
 
 /// `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build; `given.rs` has checked them.

@@ -1,6 +1,11 @@
 //! A Pico on nothing but its USB cable.
 
-use tidegate_tests::{Pico, assert_whole};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tidegate_tests::{Login, Pico, assert_whole};
 
 use super::{adopt, flash, gateway, plug, temperature, wait_for};
 
@@ -42,4 +47,30 @@ fn a_bme280_on_a_pico_measures_what_its_datasheet_says() {
         assert_eq!(last["units"][name], unit);
     }
     assert_eq!(pico.broken(), Vec::<String>::new());
+}
+
+/// Builds an image whose board is `login`'s.
+fn image_of(login: &Login, folder: &Path) -> PathBuf {
+    let mut build = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/build"));
+    build.args(["rp2040", "--features", "usb", "--out"]).arg(folder);
+    build.env("TIDEGATE_DEVICE", &login.user).env("TIDEGATE_SECRET", &login.password);
+    let built = build.output().expect("bash is there");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    folder.join("tidegate-rp2040-usb.elf")
+}
+
+#[test]
+fn a_name_from_the_build_needs_no_adoption_and_takes_the_place_of_another() {
+    let gateway = gateway();
+    let line = plug(&gateway, "ttyACM0");
+    let flash = flash(&gateway, "one");
+    for (device, celsius) in [("kitchen", 18.0), ("cellar", 12.0)] {
+        let image = image_of(&gateway.add_device(device), &gateway.dir.join(device));
+        let pico = Pico::start_image_on_usb(&line, &flash, celsius, &image);
+        let found = wait_for(&gateway, device, |found| {
+            found.last().is_some_and(|reading| (temperature(reading) - celsius).abs() < 0.5)
+        });
+        assert_whole(&found);
+        assert_eq!(pico.broken(), Vec::<String>::new());
+    }
 }

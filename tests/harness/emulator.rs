@@ -40,7 +40,12 @@ impl Pico {
     pub fn start_on_usb(line: &Line, flash: &Path, celsius: f64) -> Self {
         let how = "firmware/build rp2040 --features usb";
         let image = programs::program("TIDEGATE_RP2040_USB_ELF", "../firmware/tidegate-rp2040-usb.elf", how);
-        Self::run(line, flash, celsius, &image, &["--usb"])
+        Self::start_image_on_usb(line, flash, celsius, &image)
+    }
+
+    /// The same with an image of one's own.
+    pub fn start_image_on_usb(line: &Line, flash: &Path, celsius: f64, image: &Path) -> Self {
+        Self::run(line, flash, celsius, image, &["--usb"])
     }
 
     /// The same with a BME280 on its I2C, which measures the example of its datasheet.

@@ -38,9 +38,7 @@ use esp_hal::{
     time::Duration,
     timer::timg::{MwdtStage, TimerGroup, Wdt},
 };
-use tidegate_firmware::{
-    Board, Clock, Config, Lamp, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
-};
+use tidegate_firmware::{Board, Clock, Config, Lamp, Sampler, Sampling, Signal, uplink::random_boot_base};
 #[cfg(not(feature = "wifi"))]
 use tidegate_firmware::{Node, Sensor as _, run};
 
@@ -108,10 +106,9 @@ async fn main(spawner: Spawner) {
     let Ok(mut sensor) = temperature::Thermometer::new(chip.TSENS) else { software_reset() };
     #[cfg(feature = "bme280")]
     let Ok(mut sensor) = weather::sensor(chip.I2C0, chip.GPIO4, chip.GPIO5) else { software_reset() };
-    let Ok(mut store) = FlashStore::open(Region::new(chip.FLASH)) else { software_reset() };
     // Over a line the gateway says from where to count the starts; over a network nobody does.
     let boot_base = if cfg!(feature = "wifi") { random_boot_base(Rng::new().random()) } else { 0 };
-    identity::take(&mut store, boot_base);
+    let Ok(store) = identity::open(Region::new(chip.FLASH), boot_base) else { software_reset() };
     let config = config();
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
     #[cfg(feature = "wifi")]

@@ -34,9 +34,7 @@ use embassy_executor::Spawner;
 use embassy_rp::gpio::{Level, Output};
 use embassy_rp::{clocks::RoscRng, watchdog::Watchdog};
 use embassy_time::{Duration, Instant, Timer};
-use tidegate_firmware::{
-    Board, Clock, Config, Sampler, Sampling, Signal, store::FlashStore, uplink::random_boot_base,
-};
+use tidegate_firmware::{Board, Clock, Config, Sampler, Sampling, Signal, uplink::random_boot_base};
 #[cfg(not(feature = "wifi"))]
 use tidegate_firmware::{Node, Sensor as _, run};
 
@@ -89,11 +87,10 @@ async fn main(spawner: Spawner) {
     #[cfg(feature = "bme280")]
     let mut sensor = weather::sensor(chip.I2C0, chip.PIN_4, chip.PIN_5);
     let mut board = Pico { watchdog };
-    // It is as large as the store needs: memory.x.
-    let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
     // Over a line the gateway says from where to count the starts; over a network nobody does.
     let boot_base = if cfg!(feature = "wifi") { random_boot_base(RoscRng.next_u32()) } else { 0 };
-    identity::take(&mut store, boot_base);
+    // It is as large as the store needs: memory.x.
+    let Ok(store) = identity::open(flash, boot_base) else { SCB::sys_reset() };
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
     #[cfg(feature = "wifi")]
     {
