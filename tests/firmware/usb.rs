@@ -70,6 +70,8 @@ fn a_name_from_the_build_needs_no_adoption_and_takes_the_place_of_another() {
         let found = wait_for(&gateway, device, |found| {
             found.last().is_some_and(|reading| (temperature(reading) - celsius).abs() < 0.5)
         });
+        // None of those that waited under the other name.
+        assert!(found.iter().all(|reading| (temperature(reading) - celsius).abs() < 0.5), "{found:?}");
         assert_whole(&found);
         assert_eq!(pico.broken(), Vec::<String>::new());
     }
