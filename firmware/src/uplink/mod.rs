@@ -9,7 +9,7 @@
 //! A board brings a network and calls [`run_uplink`] instead of [`run`](crate::run). With embassy-net, features `mqtt`
 //! and `embassy-net` (for CoAP: `coap` and `embassy-net`):
 //!
-//! ```ignore
+//! ```text
 //! // Once the store is open, and has an identity: without one nothing is sent.
 //! let outbox = Outbox::new(store, sensor.channels(), seed);
 //! // MQTT 5: one connection, with room for a payload.

@@ -1,6 +1,7 @@
 //! A log on flash. Sectors are written one after the other in a ring, so that all of them wear alike; a reading takes
-//! one slot, and an acknowledgement takes none: a sector's header says what was acknowledged when it was begun. After a
-//! loss of power some readings are therefore sent again, and the gateway knows them by their numbers.
+//! one slot, and an acknowledgement takes none but now and then: a sector's header says what was acknowledged when it was
+//! begun, and so does a slot after so many readings. After a loss of power a few readings are therefore sent again, and
+//! the gateway knows them by their numbers.
 
 mod name;
 mod slot;
@@ -24,6 +25,8 @@ pub const SECTORS_MIN: u32 = 4;
 /// Sectors that the board's name takes.
 const NAME_SECTORS: u32 = 2;
 const SLOT: u32 = 64;
+/// Acknowledged readings that a loss of power may bring back, where no sector is begun meanwhile.
+const UNNOTED_MAX: u32 = 8;
 const _: () = assert!(SLOT_BYTES == 64);
 
 /// A slot of the log.
@@ -49,6 +52,8 @@ pub struct FlashStore<F, const C: usize> {
     boot: u32,
     len: usize,
     acknowledged: Place,
+    /// Readings forgotten since the flash was last told of it.
+    unnoted: u32,
     dropped: DroppedSpans,
     dropped_count: u64,
     name: Option<Found>,
@@ -84,6 +89,7 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
             boot: 0,
             len: 0,
             acknowledged: (0, 0),
+            unnoted: 0,
             dropped: DroppedSpans::default(),
             dropped_count: 0,
             name: None,
@@ -146,6 +152,7 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
         let Some((last, serial)) = newest else { return };
         self.serial = serial;
         let mut first: Option<At> = None;
+        let mut noted = self.acknowledged;
         let mut sector = last;
         for _ in 0..self.sectors {
             // Behind the newest one in the ring stands the oldest.
@@ -154,17 +161,19 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
                 Slot::Header { serial: of, .. } if serial.wrapping_sub(of) < self.sectors => {}
                 _ => continue,
             }
-            let end = self.recover_sector(sector, &mut first);
+            let end = self.recover_sector(sector, &mut first, &mut noted);
             if sector == last {
                 self.tail = At { sector, slot: end };
             }
         }
         self.head = first.unwrap_or(self.tail);
+        self.forget_up_to(noted);
+        self.unnoted = 0;
         self.find_hole();
     }
 
     /// Takes in one sector; the slot behind its last one that is not blank.
-    fn recover_sector(&mut self, sector: u32, first: &mut Option<At>) -> u32 {
+    fn recover_sector(&mut self, sector: u32, first: &mut Option<At>, noted: &mut Place) -> u32 {
         let mut end = 1;
         for slot in 1..self.slots {
             let at = At { sector, slot };
@@ -178,6 +187,7 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
                         self.len += 1;
                     }
                 }
+                Slot::Acknowledged(place) => *noted = place.max(*noted),
                 Slot::Header { .. } | Slot::Torn => {}
             }
             end = slot + 1;
@@ -219,6 +229,7 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
         let is_written =
             self.flash.erase(address, end).is_ok() && self.flash.write(address, &header.encode()).is_ok();
         self.tail = At { sector, slot: 1 };
+        self.unnoted = 0;
         if was_empty || self.len == 0 {
             self.head = self.tail;
         }
@@ -256,6 +267,23 @@ impl<F: NorFlash, const C: usize> FlashStore<F, C> {
             self.faults = self.faults.saturating_add(1);
         }
         is_written
+    }
+
+    fn forget_up_to(&mut self, place: Place) {
+        while let Some((at, reading)) = self.seek(self.head) {
+            if reading.place() > place {
+                self.head = at;
+                break;
+            }
+            self.head = self.step(at);
+            self.len = self.len.saturating_sub(1);
+            self.unnoted = self.unnoted.saturating_add(1);
+        }
+        if self.len == 0 {
+            self.head = self.tail;
+        }
+        self.acknowledged = self.acknowledged.max(place);
+        self.dropped.forget(place);
     }
 
     /// The first reading that waits, at `at` or behind it.
@@ -322,19 +350,16 @@ impl<F: NorFlash, const C: usize> Store<C> for FlashStore<F, C> {
     }
 
     fn forget(&mut self, place: Place) {
-        while let Some((at, reading)) = self.seek(self.head) {
-            if reading.place() > place {
-                self.head = at;
-                break;
+        self.forget_up_to(place);
+        // A sector that is begun says it as well, and would take room for nothing else here.
+        if self.unnoted >= UNNOTED_MAX && self.tail.slot < self.slots {
+            let is_empty = self.len == 0;
+            self.append(Slot::Acknowledged(self.acknowledged));
+            self.unnoted = 0;
+            if is_empty {
+                self.head = self.tail;
             }
-            self.head = self.step(at);
-            self.len = self.len.saturating_sub(1);
         }
-        if self.len == 0 {
-            self.head = self.tail;
-        }
-        self.acknowledged = self.acknowledged.max(place);
-        self.dropped.forget(place);
     }
 
     fn dropped(&self) -> Option<Dropped> {

@@ -19,6 +19,7 @@ const KIND_HEADER: u8 = 0x48;
 const KIND_BOOT: u8 = 0x42;
 const KIND_WALL: u8 = 0x57;
 const KIND_UPTIME: u8 = 0x55;
+const KIND_ACKNOWLEDGED: u8 = 0x41;
 
 /// What a slot says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(super) enum Slot<const C: usize> {
     Boot(u32),
     /// A reading.
     Reading(Stored<C>),
+    /// All up to here was acknowledged.
+    Acknowledged(Place),
     /// Nothing was written here since the sector was erased.
     Blank,
     /// Power went while it was written, or it has worn out.
@@ -69,6 +72,11 @@ impl<const C: usize> Slot<C> {
                     out.put(&value.unwrap_or(ABSENT).to_le_bytes());
                 }
             }
+            Self::Acknowledged((boot, sequence)) => {
+                out.put(&[KIND_ACKNOWLEDGED, 0, 0, 0]);
+                out.put(&boot.to_le_bytes());
+                out.put(&sequence.to_le_bytes());
+            }
             Self::Blank | Self::Torn => return [0xff; SLOT_BYTES],
         }
         let crc = crc32(out.bytes.get(..CRC_AT).unwrap_or_default());
@@ -106,6 +114,7 @@ impl<const C: usize> Slot<C> {
                 Some(Self::Header { serial: first, boot: second, acknowledged })
             }
             KIND_BOOT => Some(Self::Boot(first)),
+            KIND_ACKNOWLEDGED => Some(Self::Acknowledged((first, second))),
             KIND_WALL => Some(reading(Taken::Wall(time))),
             KIND_UPTIME => Some(reading(Taken::Uptime(time))),
             _ => None,
