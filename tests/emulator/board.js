@@ -1,23 +1,25 @@
 #!/usr/bin/env node
 // Runs the Pico's real image:
 //
-//   node tests/emulator/board.js ELF --uart SOCKET --name HEX [--flash FILE] [--temperature 20]
+//   node tests/emulator/board.js ELF --uart SOCKET --name HEX [--usb] [--bme280] [--flash FILE] [--temperature 20]
 //
-// HEX are the sixteen digits that the maker of the flash has given it. The serial line is the UNIX socket SOCKET;
-// `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port of it. Standard input takes lines:
-// `temperature 36.6`, `noise 100` (of so many bytes on the line one arrives wrong or not at all; 0: none), `cut 100` (the
-// power goes after so many bytes of flash), `status`, `quit`. Standard output says `ready`, `status {…}` and `broken …`
-// when the firmware did what the chip would not forgive.
+// HEX are the sixteen digits that the maker of the flash has given it. The serial line, UART0 or with `--usb` the port on
+// the USB cable, is the UNIX socket SOCKET; `socat PTY,link=/tmp/ttyPico,rawer UNIX-CONNECT:SOCKET` makes a serial port
+// of it. With `--bme280` one is on I2C0. Standard input takes lines: `temperature 36.6`, `noise 100` (of so many bytes on
+// the line one arrives wrong or not at all; 0: none), `cut 100` (the power goes after so many bytes of flash), `status`,
+// `quit`. Standard output says `ready`, `status {…}` and `broken …` when the firmware did what the chip would not forgive.
 
 import { existsSync, readFileSync, unlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { BasePeripheral, RP2040 } from 'rp2040js';
+import { wireBme280 } from './bme280.js';
 import { Flash } from './flash.js';
 import { rom, serveRom } from './rom.js';
 import { correctSsi } from './ssi.js';
 import { correctUart } from './uart.js';
+import { plugUsb } from './usb.js';
 
 const CYCLE_NANOS = 1e9 / 125e6;
 // How far the chip runs before the world has its turn, and how far it may lag behind the world before it gives up
@@ -48,13 +50,15 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     uart: { type: 'string' },
+    usb: { type: 'boolean', default: false },
+    bme280: { type: 'boolean', default: false },
     name: { type: 'string', default: '' },
     flash: { type: 'string' },
     temperature: { type: 'string', default: '20' },
   },
 });
 if (positionals.length !== 1 || !values.uart || !/^[0-9a-f]{16}$/.test(values.name)) {
-  console.error('usage: board.js ELF --uart SOCKET --name HEX [--flash FILE] [--temperature CELSIUS]');
+  console.error('usage: board.js ELF --uart SOCKET --name HEX [--usb] [--bme280] [--flash FILE] [--temperature CELSIUS]');
   process.exit(2);
 }
 
@@ -87,10 +91,14 @@ function spoil(byte) {
   counts.spoiled += 1;
   return Math.random() < 0.5 ? [] : [byte ^ (1 << Math.floor(Math.random() * 8))];
 }
-const receive = correctUart(mcu, mcu.uart[0], (byte) => {
+const send = (byte) => {
   counts.sent += 1;
   peer?.write(Buffer.from(spoil(byte)));
-});
+};
+const receive = values.usb ? plugUsb(mcu, send) : correctUart(mcu, mcu.uart[0], send);
+if (values.bme280) {
+  wireBme280(mcu.i2c[0]);
+}
 mcu.gpio[LED].addListener(() => {
   counts.led += 1;
 });

@@ -1,10 +1,12 @@
 //! Boards: the Pico's real image in the emulator, on a serial port of the real gateway.
 
 mod bus;
+mod images;
 mod network;
 mod pico;
 mod riscv;
 mod several;
+mod usb;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A Pico: the real image in the emulator of `tests/emulator`, its UART behind a pseudo-terminal.
+//! A Pico: the real image in the emulator of `tests/emulator`, its UART or USB port behind a pseudo-terminal.
 
 use std::{
     env,
@@ -33,12 +33,40 @@ pub struct Pico {
 impl Pico {
     /// Power on. `flash` is the file that stands for its flash; without one it is blank.
     pub fn start(line: &Line, flash: &Path, celsius: f64) -> Self {
+        Self::run(line, flash, celsius, &image(), &[])
+    }
+
+    /// The same with the image whose line is the USB cable.
+    pub fn start_on_usb(line: &Line, flash: &Path, celsius: f64) -> Self {
+        let how = "firmware/build rp2040 --features usb";
+        let image = programs::program("TIDEGATE_RP2040_USB_ELF", "../firmware/tidegate-rp2040-usb.elf", how);
+        Self::start_image_on_usb(line, flash, celsius, &image)
+    }
+
+    /// The same with an image of one's own.
+    pub fn start_image_on_usb(line: &Line, flash: &Path, celsius: f64, image: &Path) -> Self {
+        Self::run(line, flash, celsius, image, &["--usb"])
+    }
+
+    /// The same with a BME280 on its I2C, which measures the example of its datasheet.
+    pub fn start_with_bme280(line: &Line, flash: &Path) -> Self {
+        let how = "firmware/build rp2040 --features bme280,usb";
+        let image = programs::program(
+            "TIDEGATE_RP2040_BME280_ELF",
+            "../firmware/tidegate-rp2040-bme280-usb.elf",
+            how,
+        );
+        Self::run(line, flash, 0.0, &image, &["--usb", "--bme280"])
+    }
+
+    fn run(line: &Line, flash: &Path, celsius: f64, image: &Path, options: &[&str]) -> Self {
         let socket = flash.with_extension("uart");
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
         let hardware = maker_name(flash);
         let mut child = Command::new("node")
             .arg(tests.join("emulator/board.js"))
-            .arg(image())
+            .arg(image)
+            .args(options)
             .args(["--temperature", &celsius.to_string()])
             .args(["--name", &hardware])
             .arg("--uart")

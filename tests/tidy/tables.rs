@@ -71,7 +71,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["gateway/src/cli/"]),
     ("crc", &["protocol/src/serial/frame.rs", "firmware/src/store/flash/slot.rs"]),
     ("crc32c", &["gateway/src/spool/"]),
-    ("embassy_futures", &["firmware/src/board.rs", "firmware/src/uplink/"]),
+    ("embassy_futures", &["firmware/src/board.rs", "firmware/src/uplink/", "firmware/boards/"]),
     ("embassy_net", &["firmware/src/uplink/datagrams.rs", "firmware/boards/", "firmware/tap/"]),
     ("embedded_io_async", &["firmware/src/uplink/", "firmware/boards/"]),
     ("embedded_nal_async", &["firmware/src/uplink/"]),

@@ -1,6 +1,9 @@
-//! A board's name, given to the build, is another build.
+//! Checks what is given to the build: a board's name and its network are another build.
 
-fn main() {
-    println!("cargo:rerun-if-env-changed=TIDEGATE_DEVICE");
-    println!("cargo:rerun-if-env-changed=TIDEGATE_SECRET");
+#[path = "../given.rs"]
+mod given;
+
+fn main() -> Result<(), String> {
+    println!("cargo:rerun-if-changed=../given.rs");
+    given::check()
 }

@@ -1,19 +1,35 @@
-//! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature over UART0 (GPIO21 sends, GPIO20 receives, 115200
-//! baud), an LED on GPIO8 shows how the link stands. Not tried on hardware.
+//! An ESP32-C3 as a sensor of Tidegate: the chip's own temperature, or what a BME280 measures, over UART0 (GPIO21 sends, GPIO20 receives, 115200
+//! baud) or, with the feature `usb`, over its own USB pins, or, with the feature `wifi`, over WLAN; an LED on GPIO8 shows
+//! how the link stands. Not tried on hardware.
 //!
-//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
-//! else it waits for `tidegate adopt`.
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build it has this name; else it waits for
+//! `tidegate adopt`.
 #![no_std]
 #![no_main]
 
 mod flash;
+#[path = "../../identity.rs"]
+mod identity;
+#[cfg(feature = "wifi")]
+#[path = "../../network.rs"]
+mod network;
+#[cfg(feature = "wifi")]
+mod radio;
+#[cfg(not(feature = "bme280"))]
 mod temperature;
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
+mod uart;
+#[cfg(feature = "usb")]
+mod usb;
+#[cfg(feature = "bme280")]
+mod weather;
+
+#[cfg(all(feature = "usb", feature = "wifi"))]
+compile_error!("one way to the gateway: usb or wifi");
 
 use embassy_executor::Spawner;
 use embassy_time::{Instant, Timer};
-use embedded_io_async::Write as _;
 use esp_hal::{
-    Async,
     efuse::base_mac_address,
     gpio::{Level, Output, OutputConfig},
     peripherals::TIMG0,
@@ -21,18 +37,17 @@ use esp_hal::{
     system::software_reset,
     time::Duration,
     timer::timg::{MwdtStage, TimerGroup, Wdt},
-    tsens,
-    uart::{Config as UartConfig, Uart},
 };
-use tidegate_firmware::{
-    Board, Clock, Config, Lamp, Link, Node, Sampler, Sampling, Sensor as _, Signal, run,
-    store::{FlashStore, Identity, Store},
-};
+use tidegate_firmware::{Board, Clock, Config, Lamp, Sampler, Sampling, Signal, uplink::random_boot_base};
+#[cfg(not(feature = "wifi"))]
+use tidegate_firmware::{Node, Sensor as _, run};
 
-use self::{flash::Region, temperature::Thermometer};
+use self::flash::Region;
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
+use self::uart::Line;
+#[cfg(feature = "usb")]
+use self::usb::Line;
 
-/// Bits a second of the line.
-const BAUD: u32 = 115_200;
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
 
@@ -69,26 +84,6 @@ impl Clock for Watch {
     }
 }
 
-/// The line to the gateway.
-struct Line(Uart<'static, Async>);
-
-impl Link for Line {
-    async fn receive(&mut self, buffer: &mut [u8]) -> usize {
-        match self.0.read_async(buffer).await {
-            Ok(count) => count,
-            Err(_) => {
-                // Noise, or a byte too many. What is whole again will come.
-                Timer::after_millis(1).await;
-                0
-            }
-        }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) {
-        let _sent = self.0.write_all(bytes).await;
-    }
-}
-
 /// Shows what [`LAMP`] is told, for ever.
 #[embassy_executor::task]
 async fn blink(mut led: Output<'static>) {
@@ -107,31 +102,33 @@ async fn main(spawner: Spawner) {
     watchdog.set_timeout(MwdtStage::Stage0, WATCHDOG);
     watchdog.enable();
     let mut board = C3 { watchdog };
-    let uart = Uart::new(chip.UART0, UartConfig::default().with_baudrate(BAUD));
-    let Ok(uart) = uart else { software_reset() };
-    let mut line = Line(uart.with_rx(chip.GPIO20).with_tx(chip.GPIO21).into_async());
-    let sensor = tsens::TemperatureSensor::new(chip.TSENS, tsens::Config::default());
-    let Ok(sensor) = sensor else { software_reset() };
-    let mut sensor = Thermometer::new(sensor);
-    let Ok(mut store) = FlashStore::open(Region::new(chip.FLASH)) else { software_reset() };
-    if store.identity().is_none()
-        && let Some(identity) = built_in()
-    {
-        let _is_kept = store.set_identity(identity);
-    }
+    #[cfg(not(feature = "bme280"))]
+    let Ok(mut sensor) = temperature::Thermometer::new(chip.TSENS) else { software_reset() };
+    #[cfg(feature = "bme280")]
+    let Ok(mut sensor) = weather::sensor(chip.I2C0, chip.GPIO4, chip.GPIO5) else { software_reset() };
+    // Over a line the gateway says from where to count the starts; over a network nobody does.
+    let boot_base = if cfg!(feature = "wifi") { random_boot_base(Rng::new().random()) } else { 0 };
+    let Ok(store) = identity::open(Region::new(chip.FLASH), boot_base) else { software_reset() };
     let config = config();
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
-    let mut node = Node::new(store, sensor.channels(), config);
-    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    #[cfg(feature = "wifi")]
+    {
+        let Ok(stack) = radio::start(spawner, chip.WIFI) else { software_reset() };
+        let kept = (store, config.seed);
+        network::deliver(stack, kept, &mut sampler, &mut sensor, (&Watch, &mut board)).await;
+    }
+    #[cfg(not(feature = "wifi"))]
+    {
+        #[cfg(not(feature = "usb"))]
+        let Ok(mut line) = Line::new(chip.UART0, chip.GPIO21, chip.GPIO20) else { software_reset() };
+        #[cfg(feature = "usb")]
+        let mut line = Line::new(chip.USB_DEVICE);
+        let mut node = Node::new(store, sensor.channels(), config);
+        run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    }
     // The answer to the one who asked for it goes out.
     Timer::after_millis(50).await;
     software_reset()
-}
-
-/// The name and secret that were given to the build.
-fn built_in() -> Option<Identity> {
-    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
-    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
 }
 
 fn config() -> Config {

@@ -1,7 +1,10 @@
 //! The temperature of the chip, from its own sensor.
 
 use embassy_time::Timer;
-use esp_hal::tsens::TemperatureSensor;
+use esp_hal::{
+    peripherals::TSENS,
+    tsens::{Config, ConfigError, TemperatureSensor},
+};
 use tidegate_firmware::{Channel, Sensor, Values};
 
 /// Hundredths of a degree.
@@ -14,8 +17,8 @@ pub struct Thermometer(TemperatureSensor<'static>);
 
 impl Thermometer {
     /// Takes the sensor.
-    pub fn new(sensor: TemperatureSensor<'static>) -> Self {
-        Self(sensor)
+    pub fn new(sensor: TSENS<'static>) -> Result<Self, ConfigError> {
+        TemperatureSensor::new(sensor, Config::default()).map(Self)
     }
 }
 

@@ -1,44 +1,51 @@
-//! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature over UART0 (GP0 sends, GP1 receives,
-//! 115200 baud), the LED shows how the link stands.
+//! A Raspberry Pi Pico as a sensor of Tidegate: the chip's own temperature, or what a BME280 measures, over UART0 (GP0 sends, GP1 receives,
+//! 115200 baud) or, with the feature `usb`, over its own USB socket, or, with the feature `wifi` on a Pico W, over WLAN;
+//! the LED shows how the link stands.
 //!
-//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build, a board without a name takes these;
-//! else it waits for `tidegate adopt`.
+//! With `TIDEGATE_DEVICE` and `TIDEGATE_SECRET` in the environment of the build it has this name; else it waits for
+//! `tidegate adopt`.
 #![no_std]
 #![no_main]
 
 mod flash;
+#[path = "../../identity.rs"]
+mod identity;
 mod lamp;
-mod line;
+#[cfg(feature = "wifi")]
+#[path = "../../network.rs"]
+mod network;
+#[cfg(feature = "wifi")]
+mod radio;
+#[cfg(not(feature = "bme280"))]
 mod temperature;
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
+mod uart;
+#[cfg(feature = "usb")]
+mod usb;
+#[cfg(feature = "bme280")]
+mod weather;
+
+#[cfg(all(feature = "usb", feature = "wifi"))]
+compile_error!("one way to the gateway: usb or wifi");
 
 use cortex_m::peripheral::SCB;
 use embassy_executor::Spawner;
-use embassy_rp::{
-    adc,
-    clocks::RoscRng,
-    gpio::{Level, Output},
-    peripherals::UART0,
-    uart::{BufferedInterruptHandler, BufferedUart, Config as UartConfig},
-    watchdog::Watchdog,
-};
+#[cfg(not(feature = "wifi"))]
+use embassy_rp::gpio::{Level, Output};
+use embassy_rp::{clocks::RoscRng, watchdog::Watchdog};
 use embassy_time::{Duration, Instant, Timer};
-use static_cell::StaticCell;
-use tidegate_firmware::{
-    Board, Clock, Config, Node, Sampler, Sampling, Sensor as _, Signal, run,
-    store::{FlashStore, Identity, Store},
-};
+use tidegate_firmware::{Board, Clock, Config, Sampler, Sampling, Signal, uplink::random_boot_base};
+#[cfg(not(feature = "wifi"))]
+use tidegate_firmware::{Node, Sensor as _, run};
 
-use self::{flash::Region, lamp::LAMP, line::Line, temperature::Thermometer};
+#[cfg(not(any(feature = "usb", feature = "wifi")))]
+use self::uart::Line;
+#[cfg(feature = "usb")]
+use self::usb::Line;
+use self::{flash::Region, lamp::LAMP};
 
-/// Bits a second of the line.
-const BAUD: u32 = 115_200;
 /// A board that has not turned for so long is started again.
 const WATCHDOG: Duration = Duration::from_secs(8);
-
-embassy_rp::bind_interrupts!(struct Irqs {
-    UART0_IRQ => BufferedInterruptHandler<UART0>;
-    ADC_IRQ_FIFO => adc::InterruptHandler;
-});
 
 /// What this board is besides its sensor and its line.
 struct Pico {
@@ -70,43 +77,50 @@ impl Clock for Watch {
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
-    static SENDING: StaticCell<[u8; 256]> = StaticCell::new();
-    static RECEIVING: StaticCell<[u8; 256]> = StaticCell::new();
     let chip = embassy_rp::init(embassy_rp::config::Config::default());
-    if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
-        spawner.spawn(task);
-    }
     let mut watchdog = Watchdog::new(chip.WATCHDOG);
     watchdog.start(WATCHDOG);
     let mut flash = Region::new(chip.FLASH);
     let config = config(&mut flash);
-    let mut uart = UartConfig::default();
-    uart.baudrate = BAUD;
-    let (sending, receiving) = (SENDING.init([0; 256]), RECEIVING.init([0; 256]));
-    let uart = BufferedUart::new(chip.UART0, chip.PIN_0, chip.PIN_1, Irqs, sending, receiving, uart);
-    let mut line = Line::new(uart);
-    let mut sensor =
-        Thermometer::new(adc::Adc::new(chip.ADC, Irqs, adc::Config::default()), chip.ADC_TEMP_SENSOR);
+    #[cfg(not(feature = "bme280"))]
+    let mut sensor = temperature::Thermometer::new(chip.ADC, chip.ADC_TEMP_SENSOR);
+    #[cfg(feature = "bme280")]
+    let mut sensor = weather::sensor(chip.I2C0, chip.PIN_4, chip.PIN_5);
     let mut board = Pico { watchdog };
+    // Over a line the gateway says from where to count the starts; over a network nobody does.
+    let boot_base = if cfg!(feature = "wifi") { random_boot_base(RoscRng.next_u32()) } else { 0 };
     // It is as large as the store needs: memory.x.
-    let Ok(mut store) = FlashStore::open(flash) else { SCB::sys_reset() };
-    if store.identity().is_none()
-        && let Some(identity) = built_in()
-    {
-        let _is_kept = store.set_identity(identity);
-    }
+    let Ok(store) = identity::open(flash, boot_base) else { SCB::sys_reset() };
     let mut sampler = Sampler::new(Sampling { period_ms: config.period_ms, ..Sampling::default() });
-    let mut node = Node::new(store, sensor.channels(), config);
-    run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    #[cfg(feature = "wifi")]
+    {
+        let wires = radio::Wires {
+            power: chip.PIN_23,
+            data: chip.PIN_24,
+            select: chip.PIN_25,
+            clock: chip.PIN_29,
+            pio: chip.PIO0,
+            dma: chip.DMA_CH0,
+        };
+        let stack = radio::start(spawner, wires).await;
+        let kept = (store, config.seed);
+        network::deliver(stack, kept, &mut sampler, &mut sensor, (&Watch, &mut board)).await;
+    }
+    #[cfg(not(feature = "wifi"))]
+    {
+        if let Ok(task) = lamp::blink(Output::new(chip.PIN_25, Level::Low)) {
+            spawner.spawn(task);
+        }
+        #[cfg(not(feature = "usb"))]
+        let mut line = Line::new(chip.UART0, chip.PIN_0, chip.PIN_1);
+        #[cfg(feature = "usb")]
+        let mut line = Line::new(spawner, chip.USB, &config.hardware);
+        let mut node = Node::new(store, sensor.channels(), config);
+        run(&mut node, &mut sampler, (&mut sensor, &mut line), (&Watch, &mut board)).await;
+    }
     // The answer to the one who asked for it goes out.
     Timer::after_millis(50).await;
     SCB::sys_reset()
-}
-
-/// The name and secret that were given to the build.
-fn built_in() -> Option<Identity> {
-    let (device, secret) = (option_env!("TIDEGATE_DEVICE")?, option_env!("TIDEGATE_SECRET")?);
-    Some(Identity { device: device.try_into().ok()?, secret: secret.try_into().ok()?, boot_base: 0 })
 }
 
 fn config(flash: &mut Region) -> Config {

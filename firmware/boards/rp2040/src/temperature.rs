@@ -2,13 +2,18 @@
 
 use embassy_rp::{
     Peri,
-    adc::{Adc, Async, Channel as AdcChannel},
-    peripherals::ADC_TEMP_SENSOR,
+    adc::{Adc, Async, Channel as AdcChannel, Config, InterruptHandler},
+    bind_interrupts,
+    peripherals::{ADC, ADC_TEMP_SENSOR},
 };
 use tidegate_firmware::{Channel, Sensor, Values};
 
 /// Hundredths of a degree.
 const CHANNELS: [Channel; 1] = [Channel { name: "temperature", unit: "°C", places: 2 }];
+
+bind_interrupts!(struct Irqs {
+    ADC_IRQ_FIFO => InterruptHandler;
+});
 
 /// The sensor on channel 4 of the converter.
 pub struct Thermometer {
@@ -18,8 +23,8 @@ pub struct Thermometer {
 
 impl Thermometer {
     /// Takes the converter.
-    pub fn new(adc: Adc<'static, Async>, sensor: Peri<'static, ADC_TEMP_SENSOR>) -> Self {
-        Self { adc, channel: AdcChannel::new_temp_sensor(sensor) }
+    pub fn new(adc: Peri<'static, ADC>, sensor: Peri<'static, ADC_TEMP_SENSOR>) -> Self {
+        Self { adc: Adc::new(adc, Irqs, Config::default()), channel: AdcChannel::new_temp_sensor(sensor) }
     }
 }
 
