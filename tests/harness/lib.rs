@@ -12,6 +12,7 @@ mod coap_programs;
 mod disk;
 mod emulator;
 mod faults;
+mod foreign;
 mod gate;
 mod gateway;
 mod http;
@@ -26,6 +27,7 @@ mod proxy;
 mod readings;
 mod rocketmq;
 mod rocketmq_clients;
+mod root;
 mod simulator;
 mod sync_times;
 
@@ -36,6 +38,7 @@ pub use coap_load::{CoapLoad, Seen};
 pub use coap_programs::{Outcome, aiocoap_client, coap_client};
 pub use emulator::Pico;
 pub use faults::{Fault, inject, open_segment};
+pub use foreign::Foreign;
 mod prometheus;
 
 pub use disk::{LoopDisk, PlainDisk, SmallDisk};
@@ -54,6 +57,7 @@ pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use readings::{assert_whole, at_least, readings, written};
 pub use rocketmq::{Part, RocketMq, bus_admin_elsewhere};
 pub use rocketmq_clients::{BusClient, BusConsumer, BusLogin, check_recipes, send_by_java, send_by_python};
+pub use root::ThrowAwayRoot;
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 
