@@ -57,7 +57,7 @@ pub use proxy::{Counts, Dice, Proxy, Traffic, Weather};
 pub use readings::{assert_whole, at_least, readings, written};
 pub use rocketmq::{Part, RocketMq, bus_admin_elsewhere};
 pub use rocketmq_clients::{BusClient, BusConsumer, BusLogin, check_recipes, send_by_java, send_by_python};
-pub use root::ThrowAwayRoot;
+pub use root::{Booted, ThrowAwayRoot};
 pub use simulator::{Report, Simulator};
 pub use sync_times::print_sync_times;
 

@@ -1,11 +1,11 @@
 //! Programs for a Raspberry Pi, in an emulator of its processor, and the package: what is in it, and what installing,
 //! updating, removing and purging it does.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command, time::Duration};
+mod package;
 
-use tidegate_tests::{
-    Foreign, Gateway, Simulator, ThrowAwayRoot, coap_client, eventually, publish, ran, run,
-};
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use tidegate_tests::{Foreign, Gateway, Simulator, coap_client, eventually, publish, ran};
 
 const UNIT: &str = "/usr/lib/systemd/system/tidegate.service";
 const CONFIGURATION: &str = "/etc/tidegate/tidegate.toml";
@@ -113,62 +113,4 @@ fn assert_needs_no_newer_libc(program: &Path, depends: &str) {
 
 fn numbers(version: &str) -> Vec<u32> {
     version.split('.').map_while(|number| number.parse().ok()).collect()
-}
-
-#[test]
-fn the_package_comes_and_goes() {
-    let root = ThrowAwayRoot::make();
-    let package = root.bring_package();
-    root.ran(&["dpkg", "-i", package]);
-    assert_installed(&root);
-
-    // An update keeps what the owner has written, and who may read it.
-    let configuration = root.path(CONFIGURATION);
-    let text = fs::read_to_string(&configuration).expect("a configuration") + "\n# the owner's line\n";
-    fs::write(&configuration, text).expect("it can be written");
-    root.ran(&["dpkg", "-i", package]);
-    assert_installed(&root);
-    assert!(fs::read_to_string(&configuration).expect("it is still there").contains("# the owner's line"));
-
-    let reading = root.path("/var/lib/tidegate/reading");
-    fs::create_dir(reading.parent().expect("a folder")).expect("as the service would");
-    fs::write(&reading, "36.6").expect("as the gateway would");
-    root.ran(&["dpkg", "-r", "tidegate"]);
-    assert!(!root.path("/usr/bin/tidegate").exists() && !root.path(UNIT).exists());
-    assert!(configuration.exists(), "the configuration stays until it is purged");
-
-    let said = root.ran(&["dpkg", "--purge", "tidegate"]);
-    assert!(said.contains("readings and logins stay in /var/lib/tidegate"), "{said}");
-    assert!(reading.exists(), "readings are not the package's");
-    assert!(!root.path("/etc/tidegate").exists());
-    let left =
-        root.ran(&["find", "/etc/systemd", "/usr/lib/systemd", "/usr/share/doc", "-name", "tidegate*"]);
-    assert_eq!(left, "");
-    assert!(!run(&mut root.command(&["dpkg", "-s", "tidegate"])).status.success());
-}
-
-fn assert_installed(root: &ThrowAwayRoot) {
-    let status = root.ran(&["dpkg-query", "-W", "-f", "${db:Status-Status}", "tidegate"]);
-    assert_eq!(status, "installed");
-    assert!(root.ran(&["id", "-Gn", "tidegate"]).split_whitespace().any(|group| group == "dialout"));
-    let wanted = root.path("/etc/systemd/system/multi-user.target.wants/tidegate.service");
-    assert!(wanted.is_symlink(), "the service starts with the system");
-
-    let (folder, file) = (root.path("/etc/tidegate"), root.path(CONFIGURATION));
-    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o7777;
-    assert_eq!((mode(&folder), mode(&file)), (0o750, 0o640));
-    let user = ["setpriv", "--reuid", "tidegate", "--regid", "tidegate", "--init-groups"];
-    let checked = root.ran(&[&user[..], &["tidegate", "check"]].concat());
-    assert!(checked.contains("/etc/tidegate/tidegate.toml: good"), "{checked}");
-    let other = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
-    let refused = run(&mut root.command(&[&other[..], &["tidegate", "check"]].concat()));
-    assert!(!refused.status.success(), "nobody else reads it");
-
-    root.ran(&["systemd-analyze", "verify", UNIT]);
-    let exposed =
-        run(&mut root.command(&["systemd-analyze", "security", "--offline=true", "--threshold=20", UNIT]));
-    assert!(exposed.status.success(), "{}", String::from_utf8_lossy(&exposed.stdout));
-    let page = root.ran(&["man", "-w", "tidegate-device-add"]);
-    assert!(page.contains("/usr/share/man/man1/tidegate-device-add.1.gz"), "{page}");
-    ran(Command::new("bash").arg("-n").arg(root.path("/usr/share/bash-completion/completions/tidegate")));
 }
