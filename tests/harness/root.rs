@@ -78,6 +78,8 @@ impl Booted {
     /// Up to where services may start. None but systemd's own does by itself.
     pub fn make() -> Self {
         let root = ThrowAwayRoot::make();
+        // A machine that is a container of somebody's may say there that a package starts no service.
+        let _none = fs::remove_file(root.path("/usr/sbin/policy-rc.d"));
         let groups = root.memory.path().join("groups");
         fs::create_dir(&groups).expect("room");
         ran(Command::new("mount").args(["-t", "cgroup2", "cgroup2"]).arg(&groups));
