@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
-use tidegate_tests::{Booted, ThrowAwayRoot, eventually, ran, run};
+use tidegate_tests::{Booted, ThrowAwayRoot, eventually, ran, run, simulator, tidegate};
 
 use crate::{CONFIGURATION, UNIT};
 
@@ -105,4 +105,32 @@ fn the_installed_service_takes_readings() {
     assert!(!system.try_run(&["pgrep", "-x", "tidegate"]));
     assert!(system.root().path("/var/lib/tidegate/out/readings-00000001.jsonl").exists());
     system.ran(&["dpkg", "--purge", "tidegate"]);
+}
+
+/// Each line of the owner's page that calls a program of ours, with the words up to the first option or value.
+#[test]
+fn every_command_of_the_page_is_understood() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/README.md");
+    let page = fs::read_to_string(page).expect("a page").replace("\\\n", " ");
+    let mut tried = 0;
+    for line in page.lines() {
+        let line = line.split('#').next().unwrap_or(line);
+        let line = line.strip_prefix("sudo -u tidegate ").unwrap_or(line);
+        let (mut program, words) =
+            match (line.strip_prefix("tidegate "), line.strip_prefix("tidegate-simulator ")) {
+                (Some(words), _) => (Command::new(tidegate()), words),
+                (_, Some(words)) => (Command::new(simulator()), words),
+                _ => continue,
+            };
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let commands = words.iter().take_while(|word| !word.starts_with('-')).take(2);
+        let commands: Vec<&&str> =
+            commands.filter(|word| word.chars().all(|c| c.is_ascii_lowercase())).collect();
+        let help = ran(program.args(commands).arg("--help"));
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(help.contains(flag), "`{flag}` of `{line}` is not in the help");
+        }
+        tried += 1;
+    }
+    assert!(tried >= 10, "{tried} commands found");
 }
