@@ -65,18 +65,22 @@ impl Gateway {
 
     /// Made in a temporary folder, not running.
     pub fn make() -> Self {
+        Self::make_of(programs::tidegate())
+    }
+
+    /// As [`Gateway::make`], by another build, which is asked in [`Gateway::command`] too.
+    pub fn make_of(program: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = folder.path().join("try");
-        Self::make_in(folder, dir)
+        Self::make_in(program, folder, dir)
     }
 
     /// Made in the folder `dir`, which may be on another file system; logs go to a temporary folder.
     pub fn make_at(dir: &Path) -> Self {
-        Self::make_in(tempfile::tempdir().expect("a temporary folder"), dir.to_owned())
+        Self::make_in(programs::tidegate(), tempfile::tempdir().expect("a temporary folder"), dir.to_owned())
     }
 
-    fn make_in(folder: TempDir, dir: PathBuf) -> Self {
-        let program = programs::tidegate();
+    fn make_in(program: PathBuf, folder: TempDir, dir: PathBuf) -> Self {
         let [mqtt, coap, http] = free_ports();
         let printed = programs::ran(
             Command::new(&program)
@@ -226,12 +230,12 @@ impl Gateway {
 
     /// Runs `tidegate WORDS… -c CONFIGURATION`, which must succeed; what it printed.
     pub fn command(&self, words: &[&str]) -> String {
-        programs::ran(Command::new(programs::tidegate()).args(words).arg("-c").arg(self.config_path()))
+        programs::ran(Command::new(&self.program).args(words).arg("-c").arg(self.config_path()))
     }
 
     /// As [`Gateway::command`], for one that may fail.
     pub fn try_command(&self, words: &[&str]) -> Output {
-        programs::run(Command::new(programs::tidegate()).args(words).arg("-c").arg(self.config_path()))
+        programs::run(Command::new(&self.program).args(words).arg("-c").arg(self.config_path()))
     }
 
     /// Adds a device.

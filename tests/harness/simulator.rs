@@ -1,7 +1,7 @@
 //! The simulator and its report.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -51,7 +51,12 @@ impl Simulator {
 
     /// As [`Simulator::start`], with targets and all else from `words`; with `devices` logins.
     pub fn start_as(gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
-        Self::start_audited(gateway, devices, &format!("file:{}", gateway.out().display()), words)
+        Self::start_of(&programs::simulator(), gateway, devices, words)
+    }
+
+    /// As [`Simulator::start_as`], another build of it.
+    pub fn start_of(program: &Path, gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
+        Self::start_audited(program, gateway, devices, &format!("file:{}", gateway.out().display()), words)
     }
 
     /// As [`Simulator::start`], audited by what arrives at a consumer of the bus.
@@ -60,6 +65,7 @@ impl Simulator {
         let target = format!("mqtt://127.0.0.1:{}", gateway.port);
         let own = ["--target", &target, "--devices", &devices_word];
         Self::start_audited(
+            &programs::simulator(),
             gateway,
             devices,
             &format!("rocketmq://{}", bus.name_server()),
@@ -67,11 +73,11 @@ impl Simulator {
         )
     }
 
-    fn start_audited(gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
+    fn start_audited(program: &Path, gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
         let credentials = gateway.add_devices(devices, "virtual_");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let report = folder.path().join("report.json");
-        let child = Command::new(programs::simulator())
+        let child = Command::new(program)
             .arg("run")
             .arg("--credentials")
             .arg(credentials)

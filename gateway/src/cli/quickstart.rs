@@ -120,13 +120,21 @@ fn secret(added: Vec<AddedDevice>) -> Option<String> {
     added.into_iter().next()?.secret
 }
 
-/// How the shell that started this process reaches `tidegate`, and `simulator` if it stands beside it.
+/// How the shell that started this process reaches `tidegate`, and the simulator if it stands beside it: under its own
+/// name, or the one that the package gives it.
 fn programs() -> [String; 2] {
     let typed = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let simulator = typed.with_file_name("simulator");
-    let beside = simulator.components().count() > 1 && simulator.exists();
+    let found = ["simulator", "tidegate-simulator"].map(|name| typed.with_file_name(name));
+    let found = found.iter().find(|path| path.components().count() > 1 && path.exists());
     let word = |path: &Path| quoted(&path.display().to_string());
-    [word(&typed), if beside { word(&simulator) } else { "simulator".to_owned() }]
+    let installed =
+        || std::env::current_exe().is_ok_and(|path| path.with_file_name("tidegate-simulator").exists());
+    let simulator = match found {
+        Some(path) => word(path),
+        None if installed() => "tidegate-simulator".to_owned(),
+        None => "simulator".to_owned(),
+    };
+    [word(&typed), simulator]
 }
 
 /// What a person pastes, each command in a terminal of its own.
