@@ -15,7 +15,10 @@ use tidegate_tests::{
     count_from, within,
 };
 
-use crate::audit::{assert_ids, audit, drained, gateway_to, output_status};
+use crate::{
+    SECURE,
+    audit::{assert_ids, audit, drained, gateway_to, output_status},
+};
 
 const DRAINED_MAX: Duration = Duration::from_secs(180);
 const DEVICES: usize = 50;
@@ -108,7 +111,7 @@ fn drained_under_load(gateway: &Gateway) -> (u64, Duration) {
 
 #[test]
 fn a_gateway_that_is_killed_sends_the_rest_again_with_the_same_ids() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
     let words = ["--interval", "100ms", "--duration", "25s", "--retransmit-wait", "500ms"];
@@ -127,7 +130,7 @@ fn a_gateway_that_is_killed_sends_the_rest_again_with_the_same_ids() {
 
 #[test]
 fn a_missing_topic_is_told_and_waited_for() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["delete-topic", "iot-topic"]);
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
@@ -197,7 +200,7 @@ fn a_connection_that_is_dead_on_one_side_is_given_up() {
 
 #[test]
 fn wrong_credentials_are_told_and_right_ones_deliver() {
-    let bus = RocketMq::start_with(&["--acl", "--tls"]);
+    let bus = RocketMq::lend_with(&SECURE);
     let wrong = bus.data.with_file_name("secret");
     fs::write(&wrong, "0123456789abcdef0123456789abcdef\n").expect("a temporary file");
     let words = format!(
@@ -221,9 +224,13 @@ fn wrong_credentials_are_told_and_right_ones_deliver() {
 
 #[test]
 fn a_certificate_of_a_stranger_is_refused() {
-    let bus = RocketMq::start_with(&["--tls"]);
+    let bus = RocketMq::lend_with(&SECURE);
     let stranger = stranger_ca(&bus);
-    let words = format!("tls = true\nca_file = \"{}\"", stranger.display());
+    let words = format!(
+        "access_key = \"tidegate\"\nsecret_key_file = \"{}\"\ntls = true\nca_file = \"{}\"",
+        bus.secret_file("tidegate").display(),
+        stranger.display()
+    );
     let mut gateway = gateway_to(&bus, &words);
     gateway.run();
     let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
@@ -236,7 +243,7 @@ fn a_certificate_of_a_stranger_is_refused() {
     gateway.configure(stranger.to_str().expect("a plain path"), bus.ca().to_str().expect("a plain path"));
     gateway.run();
     drained(&gateway, DRAINED_MAX);
-    assert_whole(&bus, &gateway, BusLogin { user: None, tls: true });
+    assert_whole(&bus, &gateway, BusLogin { user: Some("tidegate"), tls: true });
 }
 
 /// The certificate of an authority that has signed nothing here.
