@@ -14,6 +14,7 @@ pub mod file;
 pub mod mqtt;
 pub mod rocketmq;
 
+mod dead;
 mod json;
 mod line;
 
@@ -206,7 +207,8 @@ impl Output {
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         match self {
-            Self::File(_) | Self::Mqtt(_) => 0,
+            Self::File(_) => 0,
+            Self::Mqtt(mqtt) => mqtt.dead_letters(),
             Self::RocketMq(bus) => bus.dead_letters(),
         }
     }

@@ -26,7 +26,7 @@ use tidegate_rocketmq::{
 };
 use tokio::task::JoinSet;
 
-use super::{Items, OutputError};
+use super::{Items, OutputError, dead::DeadLetters};
 use crate::{
     clock::{Clock, Millis},
     config::RocketMqConfig,
@@ -36,13 +36,12 @@ use crate::{
 pub mod check;
 pub mod mapping;
 
-mod dead;
+mod letter;
 mod lines;
 pub mod options;
 mod pace;
 mod way;
 
-use dead::DeadLetters;
 use lines::{BatchLimits, Held, Outcome, Settled, Target};
 use mapping::{BusMessage, Mapping};
 use pace::Pace;
@@ -230,7 +229,7 @@ impl RocketMqOutput {
             body: &message.body,
         };
         match Encoded::new(&view, self.message_bytes_max) {
-            Err(why) => self.dead.bury_unsent(message, &why, self.clock.wall_ms())?,
+            Err(why) => letter::bury_unsent(&mut self.dead, message, &why, self.clock.wall_ms())?,
             Ok(encoded) => {
                 let held = Held { hash: hash::java_hash(&message.sharding_key), message: encoded };
                 self.way(&message.topic).topic.push(held);
@@ -311,16 +310,18 @@ impl RocketMqOutput {
                 if trouble.is_of_topic { way.shut = Some(trouble.why) } else { self.trouble = Some(trouble) }
             }
             Settled::Waiting => {}
-            Settled::Dead(held) => match self.dead.bury(topic, &held, &trouble.why, self.clock.wall_ms()) {
-                Ok(()) => {
-                    tracing::warn!(%topic, why = %trouble.why, "the bus refuses a message for good; it is with the dead letters");
-                    self.held = self.held.saturating_sub(1);
+            Settled::Dead(held) => {
+                match letter::bury(&mut self.dead, topic, &held, &trouble.why, self.clock.wall_ms()) {
+                    Ok(()) => {
+                        tracing::warn!(%topic, why = %trouble.why, "the bus refuses a message for good; it is with the dead letters");
+                        self.held = self.held.saturating_sub(1);
+                    }
+                    Err(error) => {
+                        way.topic.keep(at, held);
+                        self.trouble = Some(Trouble::of_us(format!("cannot write a dead letter: {error}")));
+                    }
                 }
-                Err(error) => {
-                    way.topic.keep(at, held);
-                    self.trouble = Some(Trouble::of_us(format!("cannot write a dead letter: {error}")));
-                }
-            },
+            }
         }
     }
 
