@@ -21,6 +21,8 @@ use crate::{
 };
 
 const DRAINED_MAX: Duration = Duration::from_secs(180);
+/// From the return of a broker to a backlog of a few seconds that is gone.
+const RECOVERED_MAX: Duration = Duration::from_secs(20);
 const DEVICES: usize = 50;
 
 fn seconds(count: u64) -> Duration {
@@ -54,7 +56,7 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     let bus = RocketMq::start();
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
-    let duration = format!("{}s", 90 + away);
+    let duration = format!("{}s", 75 + away);
     let words = ["--interval", "200ms", "--duration", &duration, "--audit-wait", "120s"];
     // Its consumer meets each fault too.
     let load = Simulator::start_on_bus(&gateway, &bus, DEVICES, &words);
@@ -66,8 +68,12 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     println!("after a hang of 12 s: {:?}", drained_under_load(&gateway));
 
     bus.kill(Part::Broker);
+    assert!(!trouble(&gateway).is_empty());
     bus.up(&[]);
-    println!("after a kill and restart: {:?}", drained_under_load(&gateway));
+    let (waiting, time) = drained_under_load(&gateway);
+    println!("after a kill and restart: {waiting} records in {time:?}");
+    // The wait between two tries is 5 s at most, and a try that meets a broker in its start may take three.
+    assert!(time < RECOVERED_MAX, "{time:?} with a load average of {}", load_average());
 
     // The name server tells where the broker is; that is known already.
     bus.kill(Part::NameServer);
@@ -94,6 +100,10 @@ fn a_broker_that_hangs_dies_and_stays_away_loses_nothing_under_load() {
     let duplicates = audit(&gateway, &messages).duplicates as u64;
     // A repetition is one window for each fault at the most.
     assert!(duplicates <= 4 * 8_192, "{duplicates} duplicates");
+}
+
+fn load_average() -> String {
+    fs::read_to_string("/proc/loadavg").unwrap_or_default()
 }
 
 /// Waits until no more than a moment's records are unsent; how many there were, and how long it took.
@@ -140,12 +150,54 @@ fn a_missing_topic_is_told_and_waited_for() {
         client.publish_and_wait("telemetry", payload(seq).as_bytes(), seq);
     }
     let told = trouble(&gateway);
-    assert!(told.contains("iot-topic"), "{told}");
-    client.publish_and_wait("telemetry", br#"{"boot":1,"seq":21,"values":{"a":1,"b":2}}"#, 21);
+    let line =
+        format!("mqadmin updateTopic -n {} -c DefaultCluster -t iot-topic -r 8 -w 8", bus.name_server());
+    assert!(told.contains(&line), "{told}");
+    // What is for another topic does not wait for it.
+    let two_values = |seq: u16| format!("{{\"boot\":1,\"seq\":{seq},\"values\":{{\"a\":1,\"b\":2}}}}");
+    for seq in 21..=40 {
+        client.publish_and_wait("telemetry", two_values(seq).as_bytes(), seq);
+    }
+    let others = within(seconds(20), || (bus.count("iot-device-topic") == 20).then_some(()));
+    assert!(others.is_some(), "{} of another topic: {}", bus.count("iot-device-topic"), trouble(&gateway));
+    // Killed meanwhile, it sends those again, with the same ids, and still has those that wait.
+    gateway.kill();
+    gateway.run();
+    let again = within(seconds(20), || (bus.count("iot-device-topic") == 40).then_some(()));
+    assert!(again.is_some(), "{} of another topic", bus.count("iot-device-topic"));
+    bus.admin(&line.split_whitespace().collect::<Vec<_>>());
+    drained(&gateway, DRAINED_MAX);
+    assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (20, 40));
+    assert_eq!(output_status(&gateway, "dead_letters"), 0);
+    assert_eq!(output_status(&gateway, "trouble"), "");
+    assert_whole(&bus, &gateway, BusLogin::default());
+}
+
+/// So much may go ahead of what waits, `AHEAD_BYTES_MAX` of the bridge, and a batch.
+const AHEAD_BYTES_MAX: u64 = 32 << 20;
+
+#[test]
+fn no_more_goes_ahead_of_a_missing_topic_than_may_come_again() {
+    let bus = RocketMq::lend();
+    bus.admin(&["delete-topic", "iot-topic"]);
+    let mut gateway = gateway_to(&bus, "");
+    gateway.run();
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    client.publish_and_wait("telemetry", b"21.5", 1);
+    let large = vec![0xFF; 250_000];
+    for id in 2..160 {
+        client.publish_and_wait("plant/blob", &large, id);
+    }
+    let told = within(seconds(60), || {
+        thread::sleep(Duration::from_millis(200));
+        trouble(&gateway).contains("bytes of records have gone ahead").then_some(())
+    });
+    assert!(told.is_some(), "{}", trouble(&gateway));
+    let (ahead, large) = (bus.count("iot-device-topic"), large.len() as u64);
+    assert!(((AHEAD_BYTES_MAX / large)..=(AHEAD_BYTES_MAX / large) + 4).contains(&ahead), "{ahead}");
     bus.create_topic("iot-topic", 8);
     drained(&gateway, DRAINED_MAX);
-    assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (20, 1));
-    assert_eq!(output_status(&gateway, "dead_letters"), 0);
+    assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (1, 158));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tidegate_tests::{
-    Acknowledged, BusClient, BusConsumer, BusLogin, Client, Gateway, Load, Login, RocketMq, Version,
+    Acknowledged, BusClient, BusConsumer, BusLogin, Client, Gateway, Hurt, Load, Login, RocketMq, Version,
     count_from, missing_at_last, read_credentials,
 };
 
@@ -149,6 +151,16 @@ fn a_message_that_is_too_large_for_the_broker_is_kept_aside_and_the_rest_arrives
     assert!(dead_letters(&gateway)[1]["reason"].as_str().is_some_and(|why| why.contains("8192 at most")));
 }
 
+/// What befalls the thread of the output, and so where in a batch the gateway ends. A call that a signal of KILL meets
+/// at its beginning is not made.
+const PHASES: [(&str, &str); 4] = [
+    ("before a batch is sent", "sendto:signal=KILL:when=12"),
+    ("after it is sent and before the answer is read", "recvfrom:signal=KILL:when=12"),
+    ("after the answer and before the cursor's write", "pwrite64:signal=KILL:when=2"),
+    // The thread stands behind its write for longer than the test waits.
+    ("after the cursor's write", "pwrite64:delay_exit=60000000:when=2"),
+];
+
 #[test]
 fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order() {
     let bus = RocketMq::lend();
@@ -156,12 +168,20 @@ fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order(
     let logins = read_credentials(&gateway.add_devices(12, "dev_"));
     gateway.run();
     let mut acknowledged = Acknowledged::new();
-    let kills = count_from("TIDEGATE_BUS_KILLS", 10);
-    for kill in 0..kills {
-        let load = Load::start(gateway.port, &logins, &acknowledged);
-        // Odd steps through the first second, in which batches are taken, on their way, answered and confirmed.
-        thread::sleep(Duration::from_millis(150 + (kill * 379) % 850));
-        gateway.kill();
+    let rounds = count_from("TIDEGATE_BUS_KILLS", 2);
+    for (phase, fault) in (0..rounds).flat_map(|_| PHASES) {
+        let load = Load::start_paced(gateway.port, &logins, &acknowledged, Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(400));
+        let hurt = Hurt::thread(&gateway, "bridge-rocketmq", fault);
+        if fault.contains("delay") {
+            // A cursor is written twice a second.
+            thread::sleep(Duration::from_millis(2_500));
+            gateway.kill();
+        } else {
+            let ended = gateway.wait(Duration::from_secs(30));
+            assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{phase}: {ended}");
+        }
+        drop(hurt);
         acknowledged = load.stop();
         gateway.run();
     }
@@ -176,9 +196,9 @@ fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order(
     );
     let messages = consumer.wait_for(count, DRAINED_MAX);
     let found = audit(&gateway, &messages);
-    println!("{kills} kills, {count} messages: {found:?}");
+    println!("{} kills, {count} messages: {found:?}", usize::try_from(rounds).expect("few") * PHASES.len());
     assert_eq!((found.lost, found.out_of_order), (0, 0), "{found:?}");
-    assert!(found.readings > 1_000, "{found:?}");
+    assert!(found.readings > 1_000 && found.duplicates > 0, "{found:?}");
     assert_ids(&messages);
 }
 

@@ -192,7 +192,7 @@ fn tls_and_users_are_demanded() {
 
 #[test]
 fn a_part_that_is_held_killed_or_stopped_comes_back_with_its_messages() {
-    let bus = RocketMq::lend();
+    let bus = RocketMq::start();
     send_by_java(&bus, NOBODY, &[], &readings("sensor_1", 10));
     bus.signal(Part::Broker, Signal::STOP);
     assert!(String::from_utf8_lossy(&bus.status().stdout).contains("STOPPED"));

@@ -103,9 +103,10 @@ fn failure(error: ConnectionError) -> Failure {
             );
             if is_final { Failure::Final(said) } else { Failure::Refused(said) }
         }
-        ConnectionError::MqttState(StateError::OutgoingPacketTooLarge { pkt_size, max }) => {
-            Failure::Final(format!("a packet of {pkt_size} bytes, where it takes {max} at most"))
-        }
+        ConnectionError::MqttState(
+            StateError::OutgoingPacketTooLarge { pkt_size, max }
+            | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }),
+        ) => Failure::Final(format!("a packet of {pkt_size} bytes, where it takes {max} at most")),
         // Mosquitto's answer to a publish above `message_size_limit`; the standard has it for no PUBACK.
         ConnectionError::MqttState(StateError::Deserialization(
             mqttbytes::Error::InvalidConnectReturnCode(PACKET_TOO_LARGE),
