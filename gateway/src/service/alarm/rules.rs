@@ -244,6 +244,14 @@ impl Watch {
         }
     }
 
+    /// Takes back an alarm that somebody else has cleared.
+    pub fn take_back(&mut self, device: &DeviceId, alarm: &str) {
+        let found = self.rules.iter().zip(bits()).find(|(rule, _)| rule.name == alarm);
+        if let (Some((_, bit)), Some(raised)) = (found, self.raised.get(device).copied()) {
+            self.keep(device, raised & !bit);
+        }
+    }
+
     /// What is raised: device and alarm, by the name of the device.
     pub fn raised(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
         self.raised.iter().flat_map(|(device, raised)| {
