@@ -176,12 +176,15 @@ fn a_gateway_killed_in_every_phase_of_a_batch_loses_nothing_and_keeps_the_order(
         if fault.contains("delay") {
             // A cursor is written twice a second.
             thread::sleep(Duration::from_millis(2_500));
-            gateway.kill();
+            gateway.signal(Signal::KILL);
+            // The thread is not gone before strace lets go of it.
+            drop(hurt);
+            gateway.wait(Duration::from_secs(30));
         } else {
             let ended = gateway.wait(Duration::from_secs(30));
             assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{phase}: {ended}");
+            drop(hurt);
         }
-        drop(hurt);
         acknowledged = load.stop();
         gateway.run();
     }
