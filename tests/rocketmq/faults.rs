@@ -4,6 +4,8 @@
 use std::{
     fs,
     net::Ipv4Addr,
+    path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tidegate_tests::{
     BusClient, BusConsumer, BusLogin, Client, Gate, Gateway, Part, RocketMq, Simulator, SmallDisk, Version,
-    count_from, within,
+    count_from, run, simulator, within,
 };
 
 use crate::{
@@ -261,7 +263,10 @@ fn wrong_credentials_are_told_and_right_ones_deliver() {
     );
     let mut gateway = gateway_to(&bus, &words);
     gateway.run();
-    let load = Simulator::start(&gateway, 10, &["--interval", "200ms", "--duration", "10s"]);
+    let state = gateway.dir.join("state.json");
+    let state = state.to_str().expect("a plain path");
+    let words = ["--interval", "200ms", "--duration", "10s", "--state", state];
+    let load = Simulator::start(&gateway, 10, &words);
     let told = trouble(&gateway);
     println!("wrong credentials: {told}");
     load.finish(seconds(120)).assert_nothing_lost();
@@ -269,7 +274,17 @@ fn wrong_credentials_are_told_and_right_ones_deliver() {
     // The user gets the secret that the gateway has; nobody restarts the gateway.
     bus.admin(&["user", "tidegate", "--password-file", wrong.to_str().expect("a plain path")]);
     drained(&gateway, DRAINED_MAX);
-    fs::copy(&wrong, bus.secret_file("tidegate")).expect("the secret of the consumer");
+    let audit = format!("rocketmq://tidegate@{}?topic=iot-topic", bus.name_server());
+    let (secret, ca) = (bus.secret_file("tidegate"), bus.ca());
+    let audited = |secret: &Path| {
+        let mut simulator = Command::new(simulator());
+        simulator.args(["audit", "--state", state, "--audit", &audit, "--audit-wait", "5s"]);
+        run(simulator.arg("--audit-secret-file").arg(secret).arg("--audit-ca").arg(&ca))
+    };
+    let [right, old] = [audited(&wrong), audited(&secret)];
+    assert!(right.status.success(), "{right:?}");
+    assert!(!old.status.success() && String::from_utf8_lossy(&old.stderr).contains("16"), "{old:?}");
+    fs::copy(&wrong, secret).expect("the secret of the consumer");
     assert_whole(&bus, &gateway, BusLogin { user: Some("tidegate"), tls: true });
 }
 
