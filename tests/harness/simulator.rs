@@ -67,7 +67,8 @@ impl Simulator {
         )
     }
 
-    fn start_audited(gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
+    /// As [`Simulator::start_as`], audited by what `audit` names.
+    pub fn start_audited(gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
         let credentials = gateway.add_devices(devices, "virtual_");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let report = folder.path().join("report.json");

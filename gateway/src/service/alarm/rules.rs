@@ -297,6 +297,19 @@ mod tests {
         assert!(!watch.may_concern(br#"{"humidity":40,"temperatur":40}"#));
     }
 
+    #[test]
+    fn what_others_have_raised_and_cleared_is_taken_up() {
+        let mut watch = watch(&[AlarmConfig::temperature_high()]);
+        assert!(watch.restore(&device("a"), "temperature_high"));
+        assert_eq!(course(&mut watch, "temperature", &[40.0, 30.0, 40.0]), ".-+");
+        watch.take_back(&device("a"), "another");
+        watch.take_back(&device("b"), "temperature_high");
+        assert_eq!(watch.raised().count(), 1);
+        watch.take_back(&device("a"), "temperature_high");
+        assert_eq!(watch.raised().count(), 0);
+        assert_eq!(course(&mut watch, "temperature", &[30.0, 40.0]), ".+");
+    }
+
     /// What each value in turn does: `+`, `-`, or nothing.
     fn course(watch: &mut Watch, name: &str, values: &[f64]) -> String {
         let mut course = String::new();
