@@ -44,7 +44,7 @@ pub struct RocketMq {
     pub data: PathBuf,
     port_base: u16,
     java_options: Option<&'static str>,
-    /// Stops what runs when this process is gone, for servers that outlive a test.
+    /// Stops what runs when this process is gone, however that ends.
     warden: Option<Child>,
     folder: TempDir,
     _place: Option<Place>,
@@ -93,9 +93,7 @@ impl RocketMq {
         let folder = Self::folder();
         let data = folder.path().join("bus");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut bus = Self::start_in(folder, data, &words, None);
-        bus.warden = Some(bus.warden());
-        bus
+        Self::start_in(folder, data, &words, None)
     }
 
     fn folder() -> TempDir {
@@ -106,7 +104,7 @@ impl RocketMq {
     }
 
     fn start_in(folder: TempDir, data: PathBuf, words: &[&str], place: Option<Place>) -> Self {
-        let bus = Self::make(folder, data, place);
+        let mut bus = Self::make(folder, data, place);
         bus.first_up(words);
         bus
     }
@@ -117,7 +115,8 @@ impl RocketMq {
         Self { data, port_base: free_port_base(), java_options, warden: None, folder, _place: place }
     }
 
-    fn first_up(&self, words: &[&str]) {
+    fn first_up(&mut self, words: &[&str]) {
+        self.warden = Some(self.warden());
         let base = self.port_base.to_string();
         self.up(&[&["--port-base", &base, "--heap", "512m"], words].concat());
     }
