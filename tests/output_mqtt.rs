@@ -333,6 +333,47 @@ fn what_the_broker_refuses_waits_until_it_is_allowed() {
     eventually("the trouble is over", || trouble(&gateway).is_empty().then_some(()));
 }
 
+#[test]
+fn what_the_broker_never_takes_is_set_aside_and_the_rest_arrives() {
+    // The one limit is of payloads and said when one comes, the other of packets and said at the login.
+    let limits = [
+        ("message_size_limit 1000", "PUBACK 0x95 packet too large"),
+        ("max_packet_size 1500", "1500 at most"),
+    ];
+    for (limit, reason) in limits {
+        let broker = Broker::start(&format!("allow_anonymous true\n{limit}\n"));
+        let listener = Listener::start(&broker, &["-t", "telemetry/#", "-F", "%p"]);
+        let mut gateway = gateway(&broker, "");
+        gateway.run();
+        let large = format!(r#"{{"boot":1,"seq":5,"values":{{"text":"{}"}}}}"#, "x".repeat(2_000));
+        for seq in 0..10 {
+            let small = format!(r#"{{"boot":1,"seq":{seq},"values":{{"temperature":20.5}}}}"#);
+            send(&gateway, &["-t", "telemetry", "-m", if seq == 5 { &large } else { &small }]);
+        }
+        let mut numbers = sequences(&listener.wait_for(9));
+        numbers.dedup();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 6, 7, 8, 9], "{limit}");
+        eventually("it is counted", || gateway.command(&["status"]).contains("1 for good").then_some(()));
+        let letters =
+            fs::read_to_string(gateway.dir.join("dead-letters/mqtt-00000001.jsonl")).expect("a file");
+        let letter: serde_json::Value = serde_json::from_str(letters.trim()).expect("one letter of JSON");
+        assert!(letter["reason"].as_str().is_some_and(|why| why.contains(reason)), "{limit}: {letter}");
+        assert_eq!(
+            (&letter["topic"], &letter["body"]),
+            (&"telemetry/sensor_1".into(), &large.as_str().into())
+        );
+        assert_eq!(trouble(&gateway), "");
+    }
+}
+
+fn sequences(payloads: &[String]) -> Vec<u64> {
+    let sequence = |payload: &String| {
+        let payload: serde_json::Value = serde_json::from_str(payload).expect("JSON");
+        payload["seq"].as_u64().expect("a number")
+    };
+    payloads.iter().map(sequence).collect()
+}
+
 /// `openssl WORDS…` in the broker's folder.
 fn openssl(broker: &Broker, words: &[&str]) {
     ran(Command::new("openssl").args(words).current_dir(broker.folder.path()));

@@ -184,7 +184,8 @@ pub(crate) struct Run {
     settle: Duration,
 
     /// Look in the gateway's output whether everything arrived: file:DIR/out, or on the bus it sends to:
-    /// rocketmq://HOST:PORT, and then how long it took from sensor to consumer too.
+    /// rocketmq://HOST:PORT, and then how long it took from sensor to consumer too. With ?topic=NAME&topic=NAME it
+    /// looks into other topics.
     #[arg(long, value_name = "SOURCE")]
     audit: Option<AuditSource>,
 
@@ -216,6 +217,14 @@ pub(crate) struct Auditing {
     /// The audit waits this long after the last missing reading has come.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     audit_wait: Duration,
+
+    /// Holds the secret of the user in --audit rocketmq://ACCESS_KEY@HOST:PORT.
+    #[arg(long, value_name = "FILE")]
+    audit_secret_file: Option<PathBuf>,
+
+    /// Speak TLS with the bus of --audit, whose certificate is of this authority.
+    #[arg(long, value_name = "FILE")]
+    audit_ca: Option<PathBuf>,
 
     /// Do not compare values, for a route changes them.
     #[arg(long)]
@@ -320,7 +329,11 @@ impl Audit {
 }
 
 impl Auditing {
-    const fn plan(&self, source: AuditSource) -> AuditPlan {
+    fn plan(&self, mut source: AuditSource) -> AuditPlan {
+        if let AuditSource::Bus(bus) = &mut source {
+            bus.secret_file.clone_from(&self.audit_secret_file);
+            bus.ca_file.clone_from(&self.audit_ca);
+        }
         AuditPlan { source, wait_max: self.audit_wait, compare_values: !self.ignore_values }
     }
 }

@@ -53,7 +53,7 @@ pub use error::Error;
 pub use latency::LatencyMs;
 pub use link::Qos;
 pub use mqtt::Version;
-pub use plan::{AuditPlan, AuditSource, Group, Login, Plan, Protocol, Target};
+pub use plan::{AuditPlan, AuditSource, BusSource, Group, Login, Plan, Protocol, Target};
 pub use profile::Profile;
 pub use progress::{Phase, Progress, TargetProgress};
 pub use report::{Report, TargetReport};

@@ -31,11 +31,14 @@ pub struct Options {
     pub messages: usize,
     pub devices: usize,
     pub rounds: usize,
+    /// Messages a second whose latency is measured, instead of a backlog.
+    pub rate: Option<usize>,
+    pub seconds: usize,
 }
 
 /// Prints each round; whether both bars are kept by the median.
 pub fn forward(options: &Options) -> bool {
-    let own = options.name_server.is_none().then(RocketMq::start);
+    let own = options.name_server.is_none().then(RocketMq::start_at_full_speed);
     let name_server = options.name_server.clone().or_else(|| own.as_ref().map(RocketMq::name_server));
     let name_server = name_server.expect("a bus runs, or was started");
     println!(

@@ -9,12 +9,14 @@
 //! libcoap `PUT /example_data`, the one resource of its server that takes a payload by itself; it checks no secret and
 //! keeps the last payload in memory. Path, queries and payload are as long for both, but for three bytes of the path.
 //!
+//! With `--bus --rate 5000` the latency from a device to a consumer of the bus is measured.
 //! With `--bus`, a backlog on disk is forwarded to RocketMQ instead; there is no peer, the bars are absolute.
 //!
 //! Runs come in the order A B B A, so that a drift of the machine falls on both; a ratio is of the four runs of one such
 //! pair. Each run has a fresh server, and its CPU is counted until it is idle again.
 
 mod bus;
+mod bus_latency;
 mod coap;
 mod load;
 mod server;
@@ -68,7 +70,10 @@ fn main() -> ExitCode {
     tidegate_tests::print_sync_times("before");
     let mut kept = true;
     if let Some(bus) = &options.bus {
-        kept = bus::forward(bus);
+        kept = match bus.rate {
+            Some(rate) => bus_latency::measure(bus, rate),
+            None => bus::forward(bus),
+        };
     } else {
         for window in &options.windows {
             kept &= compare(&options, *window);
@@ -83,6 +88,8 @@ const USAGE: &str = "\
 --bus           forward a backlog to RocketMQ, started for it
 --name-server HOST:PORT  with --bus: the one that runs there; its topics must be there
 --rounds N      with --bus, 3
+--rate N        with --bus: latency from device to consumer at so many messages a second, such as 5000
+--seconds N     with --rate, 30
 --subject tidegate|mosquitto|libcoap  --peer mosquitto|libcoap|tidegate
 --pairs N       A B B A pairs, 5
 --window N      publishes in flight a connection; twice for two, 1 and 16; over CoAP 1
@@ -103,6 +110,7 @@ fn options() -> Result<Options, String> {
         bus: None,
     };
     let (mut is_bus, mut name_server, mut rounds, mut connections) = (false, None, 3, None);
+    let (mut rate, mut seconds) = (None, 30);
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -123,6 +131,8 @@ fn options() -> Result<Options, String> {
             "--window" => options.windows.push(number()?.clamp(1, 256)),
             "--messages" => options.messages = Some(number()?.max(1)),
             "--connections" => connections = Some(number()?.clamp(1, 10_000)),
+            "--rate" => rate = Some(number()?.clamp(1, 50_000)),
+            "--seconds" => seconds = number()?.max(1),
             "--rounds" => rounds = number()?.max(1),
             "--name-server" => name_server = Some(value),
             _ => return Err(format!("{word} is not known")),
@@ -131,7 +141,7 @@ fn options() -> Result<Options, String> {
     options.connections = connections.unwrap_or(options.connections);
     if is_bus {
         let (messages, devices) = (options.messages.unwrap_or(1_000_000), connections.unwrap_or(1_000));
-        options.bus = Some(bus::Options { name_server, messages, devices, rounds });
+        options.bus = Some(bus::Options { name_server, messages, devices, rounds, rate, seconds });
     }
     if options.protocol == Protocol::Coap {
         options.windows = vec![1];

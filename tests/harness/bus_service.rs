@@ -92,6 +92,11 @@ impl BusService {
 
 impl Drop for BusService {
     fn drop(&mut self) {
+        // A member that leaves gives its queues back; the broker keeps those of a killed one for a minute.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _told = kill_process(Pid::from_child(&self.child), Signal::INT);
+            let _ended = within(Duration::from_secs(3), || self.child.try_wait().ok().flatten());
+        }
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }

@@ -5,6 +5,7 @@
 //! value that stands for it is dropped.
 
 mod board;
+mod bus_pool;
 mod bus_service;
 pub mod coap;
 mod coap_load;
@@ -34,6 +35,7 @@ mod sync_times;
 mod tap;
 
 pub use board::{Board, Flash, Line};
+pub use bus_pool::Lent;
 pub use bus_service::BusService;
 pub use coap::CoapClient;
 pub use coap_load::{CoapLoad, Seen};

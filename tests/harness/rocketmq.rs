@@ -4,7 +4,8 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -12,7 +13,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{programs, within};
+use crate::{
+    bus_pool::{Lent, Place},
+    programs, within,
+};
 
 /// Ports that `up --port-base` uses, from its base.
 const PORTS: [u16; 6] = [0, 1, 3, 4, 5, 6];
@@ -39,40 +43,120 @@ pub struct RocketMq {
     /// Where it keeps data, logs, certificates and secrets.
     pub data: PathBuf,
     port_base: u16,
-    _folder: TempDir,
+    java_options: Option<&'static str>,
+    /// Stops what runs when this process is gone, however that ends.
+    warden: Option<Child>,
+    folder: TempDir,
+    _place: Option<Place>,
 }
 
 impl RocketMq {
-    /// Started with topics and groups, without a proxy.
+    /// One that other tests have had or will have, with topics and groups, and a proxy.
+    pub fn lend() -> Lent {
+        Lent::take(&["--proxy"])
+    }
+
+    /// As [`RocketMq::lend`], with these words for `up`, such as `--tls`, `--acl`, `--sync-flush`.
+    pub fn lend_with(words: &[&str]) -> Lent {
+        Lent::take(words)
+    }
+
+    /// For a test that hurts it, with topics and groups, without a proxy.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// As [`RocketMq::start`], with further words for `up`, such as `--tls`, `--acl`, `--sync-flush`, `--proxy`.
-    pub fn start_with(words: &[&str]) -> Self {
-        // `tests/run` names a place in memory: a broker deletes from 85 % on, and takes nothing on a disk that is 90 %
-        // full, which the disk of a machine that builds and tests may be.
-        let place = std::env::var_os("TIDEGATE_BUS_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = tempfile::tempdir_in(place).expect("a temporary folder");
+    /// As [`RocketMq::start`], as fast as it gets: for benchmarks.
+    pub fn start_at_full_speed() -> Self {
+        let (place, folder) = (Place::own(), Self::folder());
         let data = folder.path().join("bus");
-        Self::start_in(folder, data, words)
+        let mut bus = Self::make(folder, data, Some(place));
+        bus.java_options = None;
+        bus.first_up(&[]);
+        bus
+    }
+
+    /// As [`RocketMq::start`], with further words for `up`.
+    pub fn start_with(words: &[&str]) -> Self {
+        let (place, folder) = (Place::own(), Self::folder());
+        let data = folder.path().join("bus");
+        Self::start_in(folder, data, words, Some(place))
     }
 
     /// As [`RocketMq::start_with`], with its data in a folder below `disk`, which may be a disk of its own.
     pub fn start_on(disk: &Path, words: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary folder"), disk.join("bus"), words)
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, disk.join("bus"), words, Some(Place::own()))
     }
 
-    fn start_in(folder: TempDir, data: PathBuf, words: &[&str]) -> Self {
-        let bus = Self { data, port_base: free_port_base(), _folder: folder };
-        let base = bus.port_base.to_string();
-        bus.up(&[&["--port-base", &base, "--heap", "512m"], words].concat());
+    pub(crate) fn start_lent(words: &[String]) -> Self {
+        let folder = Self::folder();
+        let data = folder.path().join("bus");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Self::start_in(folder, data, &words, None)
+    }
+
+    fn folder() -> TempDir {
+        // `tests/run` names a place in memory: a broker deletes from 85 % on, and takes nothing on a disk that is 90 %
+        // full, which the disk of a machine that builds and tests may be.
+        let place = std::env::var_os("TIDEGATE_BUS_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
+        tempfile::tempdir_in(place).expect("a temporary folder")
+    }
+
+    fn start_in(folder: TempDir, data: PathBuf, words: &[&str], place: Option<Place>) -> Self {
+        let mut bus = Self::make(folder, data, place);
+        bus.first_up(words);
         bus
+    }
+
+    fn make(folder: TempDir, data: PathBuf, place: Option<Place>) -> Self {
+        // Two cores are better spent on the tests than on compiling a server that lives for minutes.
+        let java_options = Some("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC");
+        Self { data, port_base: free_port_base(), java_options, warden: None, folder, _place: place }
+    }
+
+    fn first_up(&mut self, words: &[&str]) {
+        self.warden = Some(self.warden());
+        let base = self.port_base.to_string();
+        self.up(&[&["--port-base", &base, "--heap", "512m"], words].concat());
+    }
+
+    /// Its input ends with this process, however that ends.
+    fn warden(&self) -> Child {
+        Command::new("bash")
+            .args(["-c", r#"trap '' INT TERM HUP; read -r _; "$1" --data "$2"; rm -rf "$3""#, "warden"])
+            .arg(deploy().join("down"))
+            .args([&self.data, &self.folder.path().to_path_buf()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("bash starts")
+    }
+
+    /// Without the messages, names and settings of those who had it before.
+    pub(crate) fn make_new(&self) {
+        self.up(&[]);
+        let shown = self.admin(&["show"]);
+        let names = |kind: &str| -> Vec<&str> {
+            let lines = shown.lines().filter_map(|line| line.trim().strip_prefix(kind));
+            lines.flat_map(str::split_whitespace).filter(|name| *name != "none").collect()
+        };
+        for (kind, command) in [("topics:", "delete-topic"), ("groups:", "delete-group")] {
+            let names = names(kind);
+            if !names.is_empty() {
+                self.admin(&[&[command], &names[..]].concat());
+            }
+        }
+        self.admin(&["topic", "--type", "FIFO", "iot-topic", "iot-device-topic", "iot-alarm"]);
+        self.admin(&["group", "monitor-consumer-group", "alert-consumer-group"]);
+        self.admin(&["config", "enablePropertyFilter=true", "maxMessageSize=4194304"]);
     }
 
     fn script(&self, name: &str) -> Command {
         let mut command = Command::new(deploy().join(name));
         command.arg("--data").arg(&self.data);
+        command.envs(self.java_options.map(|options| ("JDK_JAVA_OPTIONS", options)));
         command
     }
 
@@ -219,6 +303,10 @@ impl Drop for RocketMq {
                 self.kill(part);
             }
         }
+        if let Some(mut warden) = self.warden.take() {
+            drop(warden.stdin.take());
+            let _status = warden.wait();
+        }
     }
 }
 
@@ -237,9 +325,12 @@ pub(crate) fn json_lines(printed: &str) -> Vec<Value> {
     printed.lines().map(parse).collect()
 }
 
-/// A base whose ports were all free a moment ago, below those that the system gives out by itself.
+/// A base whose ports were all free a moment ago, below those that the system gives out by itself, and another one at
+/// each call.
 fn free_port_base() -> u16 {
-    let first = 20_000 + u16::try_from(std::process::id() % 1_000).expect("below 1000") * 8;
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    let place = std::process::id() + u32::from(CALLS.fetch_add(1, Ordering::Relaxed));
+    let first = 20_000 + u16::try_from(place % 1_000).expect("below 1000") * 8;
     let bases = (first..30_000).chain(20_000..first).step_by(8);
     let is_free = |base: &u16| PORTS.iter().all(|port| TcpListener::bind(("127.0.0.1", base + port)).is_ok());
     bases.into_iter().find(is_free).expect("six free ports")

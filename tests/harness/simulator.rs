@@ -56,7 +56,7 @@ impl Simulator {
 
     /// As [`Simulator::start_as`], another build of it.
     pub fn start_of(program: &Path, gateway: &Gateway, devices: usize, words: &[&str]) -> Self {
-        Self::start_audited(program, gateway, devices, &format!("file:{}", gateway.out().display()), words)
+        Self::spawn(program, gateway, devices, &format!("file:{}", gateway.out().display()), words)
     }
 
     /// As [`Simulator::start`], audited by what arrives at a consumer of the bus.
@@ -64,16 +64,16 @@ impl Simulator {
         let devices_word = devices.to_string();
         let target = format!("mqtt://127.0.0.1:{}", gateway.port);
         let own = ["--target", &target, "--devices", &devices_word];
-        Self::start_audited(
-            &programs::simulator(),
-            gateway,
-            devices,
-            &format!("rocketmq://{}", bus.name_server()),
-            &[&own, words].concat(),
-        )
+        let audit = format!("rocketmq://{}", bus.name_server());
+        Self::start_audited(gateway, devices, &audit, &[&own, words].concat())
     }
 
-    fn start_audited(program: &Path, gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
+    /// As [`Simulator::start_as`], audited by what `audit` names.
+    pub fn start_audited(gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
+        Self::spawn(&programs::simulator(), gateway, devices, audit, words)
+    }
+
+    fn spawn(program: &Path, gateway: &Gateway, devices: usize, audit: &str, words: &[&str]) -> Self {
         let credentials = gateway.add_devices(devices, "virtual_");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let report = folder.path().join("report.json");

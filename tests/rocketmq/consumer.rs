@@ -110,7 +110,7 @@ fn lag(bus: &RocketMq, group: &str) -> u64 {
 
 #[test]
 fn members_share_and_with_broadcast_each_gets_all() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "sharing", "all"]);
     let monitor = |words: &[&str]| {
         BusService::start(&bus, "monitor", &[&["--json", "--topic", TOPIC, "--from-first"], words].concat())
@@ -160,8 +160,10 @@ fn members_share_and_with_broadcast_each_gets_all() {
 
 #[test]
 fn who_is_killed_is_followed_by_the_others() {
-    let bus = RocketMq::start();
-    let words = ["--json", "--topic", TOPIC, "--from-first"];
+    let bus = RocketMq::lend();
+    // The broker keeps the lock of who is killed for a minute: nobody else is to meet it.
+    bus.admin(&["group", "bereft"]);
+    let words = ["--json", "--topic", TOPIC, "--from-first", "--group", "bereft"];
     let mut killed = BusService::start(&bus, "monitor", &words);
     let left = BusService::start(&bus, "monitor", &words);
     killed.wait_for_note("of 2 members");
@@ -182,7 +184,7 @@ fn who_is_killed_is_followed_by_the_others() {
 
 #[test]
 fn the_broker_filters_and_the_alarm_tells_exactly_what_is_over() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "hot", "zero", "text", "all"]);
     let monitor = |group: &str, filter: &str| {
         let words = ["--json", "--topic", TOPIC, "--from-first", "--group", group, "--filter", filter];
@@ -239,6 +241,22 @@ fn the_broker_filters_and_the_alarm_tells_exactly_what_is_over() {
         "{}",
         alarm.notes()
     );
+
+    one_that_starts_later_knows_what_is_raised(&bus, &alarms);
+}
+
+/// That is c, and neither a nor b.
+fn one_that_starts_later_knows_what_is_raised(bus: &RocketMq, alarms: &BusService) {
+    let again = BusService::start(bus, "alarm", &["--json", "--topic", TOPIC]);
+    let further = [("c", 1, 98.0), ("b", 3, 30.0), ("c", 2, 20.0), ("a", 9, 30.0)];
+    send(bus, &further.map(|(device, seq, value)| (device.to_owned(), seq, value)));
+    let told = again.wait_for(2, ARRIVE_MAX);
+    let words = told.iter().map(|one| (uid(one), one["state"].as_str().expect("a state")));
+    assert_eq!(words.collect::<Vec<_>>(), [("c/1/1", "over"), ("c/1/2", "cleared")]);
+    let sent = alarms.wait_for(6, ARRIVE_MAX);
+    assert_eq!((sent.len(), uid(&sent[5])), (6, "c/1/2/0/temperature_high/cleared"));
+    eventually("all was looked at", || (lag(bus, "alert-consumer-group") == 0).then_some(()));
+    assert_eq!((again.messages().len(), alarms.messages().len()), (2, 6));
 }
 
 fn settings(group: &str, order: Order) -> Settings {
@@ -288,7 +306,7 @@ fn settle(delivery: Delivery, sick: &str) -> String {
 
 #[test]
 fn what_cannot_be_handled_comes_again_and_then_goes_to_the_dead_letters() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "in-order", "later"]);
     send(&bus, &readings(1, 0, 4));
     let sick = "sensor_0/1/1";
@@ -310,7 +328,7 @@ fn what_cannot_be_handled_comes_again_and_then_goes_to_the_dead_letters() {
 
 #[test]
 fn a_group_that_is_not_there_is_waited_for_and_said() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     let monitor = BusService::spawn(
         &bus,
         "monitor",
@@ -325,7 +343,7 @@ fn a_group_that_is_not_there_is_waited_for_and_said() {
 
 #[test]
 fn the_simulator_finds_on_the_bus_what_was_acknowledged() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     let mut gateway = Gateway::make();
     let path = gateway.config_path();
     let text = fs::read_to_string(&path).expect("quickstart wrote it");

@@ -21,7 +21,7 @@ fn queue_by_hash(device: &str) -> u64 {
 
 #[test]
 fn two_hundred_devices_arrive_in_order_at_the_java_and_the_python_consumer() {
-    let bus = RocketMq::start_with(&["--proxy"]);
+    let bus = RocketMq::lend();
     bus.admin(&["group", "java-group", "python-group"]);
     bus.admin(&["group", "--ordered", "grpc-group"]);
     let mut gateway = gateway_to(&bus, "labels = { site = \"north\" }");
@@ -90,7 +90,7 @@ fn assert_fields(message: &Value) {
 
 #[test]
 fn a_server_of_4_9_does_as_well() {
-    let bus = RocketMq::start_with(&["--server-version", "4.9.7"]);
+    let bus = RocketMq::lend_with(&["--server-version", "4.9.7"]);
     bus.admin(&["group", "java-group", "python-group"]);
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
@@ -115,7 +115,7 @@ fn a_server_of_4_9_does_as_well() {
 
 #[test]
 fn a_filter_of_the_broker_finds_exactly_the_readings_above_35() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "hot"]);
     let mut gateway = gateway_to(&bus, "");
     gateway.run();
@@ -150,7 +150,7 @@ fn a_filter_of_the_broker_finds_exactly_the_readings_above_35() {
 
 #[test]
 fn several_values_raw_bytes_and_what_a_device_must_not_say() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "device-group"]);
     let mut gateway = gateway_to(&bus, "");
     gateway.run();

@@ -8,3 +8,6 @@ mod names;
 mod output;
 mod server;
 mod services;
+
+/// A bus that speaks TLS alone, asks who comes in, and confirms from disk.
+const SECURE: [&str; 3] = ["--tls", "--acl", "--sync-flush"];

@@ -18,7 +18,7 @@ const FORGED: [&str; 6] = [
 
 #[test]
 fn a_device_that_names_what_is_the_buss_own_changes_its_reject_counter_and_nothing_else() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     let mut gateway = Gateway::make();
     let path = gateway.config_path();
     let text = fs::read_to_string(&path).expect("quickstart wrote it");

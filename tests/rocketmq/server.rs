@@ -8,6 +8,8 @@ use tidegate_tests::{
     BusClient, BusConsumer, BusLogin, Part, RocketMq, check_recipes, eventually, send_by_java, send_by_python,
 };
 
+use crate::SECURE;
+
 /// A consumer's start, its first look for queues, and a busy machine.
 const CONSUMED_MAX: Duration = Duration::from_secs(60);
 const NOBODY: BusLogin<'_> = BusLogin { user: None, tls: false };
@@ -64,24 +66,24 @@ fn port_of(bus: &RocketMq) -> &'static str {
 
 #[test]
 fn what_one_client_sends_arrives_at_the_others() {
-    let bus = RocketMq::start_with(&["--proxy"]);
+    let bus = RocketMq::lend();
     bus.admin(&["group", "java-group", "python-group"]);
     bus.admin(&["group", "--ordered", "grpc-group"]);
     let listen = |client, group: &str| BusConsumer::start(&bus, client, &[option(client), group]);
     let java = listen(BusClient::Java, "java-group");
     let python = listen(BusClient::Python, "python-group");
     let grpc = listen(BusClient::Grpc, "grpc-group");
-    let mut sent = readings("sensor_1", 40);
-    let by_java = send_by_java(&bus, NOBODY, &[], &sent);
-    assert!(by_java.iter().all(|line| line.starts_with("SEND_OK")), "{by_java:?}");
-    let by_python = send_by_python(&bus, NOBODY, &[], &readings("sensor_2", 40));
-    assert!(by_python.iter().all(|line| line.starts_with("OK")), "{by_python:?}");
-    sent.extend(readings("sensor_2", 40));
+    let mut sent = readings("by_java", 40);
+    let answers = send_by_java(&bus, NOBODY, &[], &sent);
+    assert!(answers.iter().all(|line| line.starts_with("SEND_OK")), "{answers:?}");
+    let answers = send_by_python(&bus, NOBODY, &[], &readings("by_python", 40));
+    assert!(answers.iter().all(|line| line.starts_with("OK")), "{answers:?}");
+    sent.extend(readings("by_python", 40));
     assert_eq!(bus.count("iot-topic"), 80);
 
     for consumer in [&java, &python, &grpc] {
         let messages = consumer.wait_for(80, CONSUMED_MAX);
-        for device in ["sensor_1", "sensor_2"] {
+        for device in ["by_java", "by_python"] {
             let of_device = messages.iter().filter(|message| text(message, "keys") == device);
             let bodies: Vec<&str> = of_device.map(|message| text(message, "body")).collect();
             let expected: Vec<String> = (0..40).map(|seq| format!("{device},2{seq}")).collect();
@@ -91,7 +93,7 @@ fn what_one_client_sends_arrives_at_the_others() {
         assert!(messages.iter().all(|message| message["duplicate"] == false), "{messages:?}");
         let ids: BTreeSet<&str> = messages.iter().map(|message| text(message, "id")).collect();
         assert_eq!(ids.len(), 80);
-        assert!(messages.iter().all(|message| text(&message["properties"], "uid").starts_with("sensor_")));
+        assert!(messages.iter().all(|message| text(&message["properties"], "uid").starts_with("by_")));
     }
     // The same reading twice, as after a lost answer.
     send_by_java(&bus, NOBODY, &[], &sent[..1]);
@@ -102,7 +104,7 @@ fn what_one_client_sends_arrives_at_the_others() {
     for group in ["java-group", "python-group"] {
         eventually_long(&format!("{group} has confirmed all"), || (bus.lag(group) == 0).then_some(()));
     }
-    let found = bus.find("iot-topic", "sensor_2");
+    let found = bus.find("iot-topic", "by_python");
     assert_eq!(bodies(&found).len(), 40, "{found:?}");
 }
 
@@ -113,7 +115,7 @@ fn option(client: BusClient) -> &'static str {
 
 #[test]
 fn a_filter_needs_a_decimal_point_and_the_broker_counts_it_so() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     bus.admin(&["group", "whole", "decimal"]);
     let values = ["36.5", "36", "35.01", "35.0", "34.9"];
     let sent: Vec<String> = values.iter().map(|value| format!("sensor_1 temperature {value}")).collect();
@@ -135,7 +137,7 @@ fn a_filter_needs_a_decimal_point_and_the_broker_counts_it_so() {
 
 #[test]
 fn the_classic_python_consumer_alarms_above_35() {
-    let bus = RocketMq::start();
+    let bus = RocketMq::lend();
     let alarms = BusConsumer::alarms(&bus, &[]);
     let sent = [
         "sensor_1 temperature 36.12",
@@ -157,7 +159,7 @@ fn eventually_long(what: &str, look: impl FnMut() -> Option<()>) {
 
 #[test]
 fn tls_and_users_are_demanded() {
-    let bus = RocketMq::start_with(&["--tls", "--acl", "--sync-flush"]);
+    let bus = RocketMq::lend_with(&SECURE);
     let login = BusLogin { user: Some("tidegate"), tls: true };
     let sent = send_by_java(&bus, login, &[], &readings("sensor_1", 10));
     assert!(sent.iter().all(|line| line.starts_with("SEND_OK")), "{sent:?}");

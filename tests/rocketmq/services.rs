@@ -8,11 +8,14 @@ use tidegate_rocketmq::{
 };
 use tidegate_tests::{BusService, RocketMq};
 
-use crate::consumer::{ARRIVE_MAX, TOPIC, assert_in_order, readings, send_with, uid};
+use crate::{
+    SECURE,
+    consumer::{ARRIVE_MAX, TOPIC, assert_in_order, readings, send_with, uid},
+};
 
 #[test]
 fn services_come_in_with_tls_and_a_secret_and_not_without() {
-    let bus = RocketMq::start_with(&["--tls", "--acl"]);
+    let bus = RocketMq::lend_with(&SECURE);
     let (ca, secret) = (bus.ca(), bus.secret_file("tidegate"));
     let words = ["--json", "--topic", TOPIC, "--from-first", "--tls", "--ca", ca.to_str().expect("a path")];
     let user = ["--access-key", "tidegate", "--secret-key-file", secret.to_str().expect("a path")];
@@ -36,7 +39,7 @@ fn services_come_in_with_tls_and_a_secret_and_not_without() {
 
 #[test]
 fn services_work_with_a_server_of_the_last_generation() {
-    let bus = RocketMq::start_with(&["--server-version", "4.9.7"]);
+    let bus = RocketMq::lend_with(&["--server-version", "4.9.7"]);
     bus.admin(&["group", "hot", "sharing"]);
     let words = ["--json", "--topic", TOPIC, "--from-first", "--group"];
     let start = |group: &[&str]| BusService::start(&bus, "monitor", &[&words[..], group].concat());

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(30);
+/// The longest wait for a destination that is not there: what is sent to find out is a connection or a greeting.
+const LAST_AWAY: Duration = Duration::from_secs(5);
 
-/// Waits that double from 0.1 s to 30 s, each shortened by up to a half at random, so that many bridges do not
+/// Waits that double from 0.1 s to 30 s, or to 5 s for a destination that is not there, each shortened by up to a half at random, so that many bridges do not
 /// come back to a recovered server in step.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
@@ -12,8 +14,9 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// The wait after one more failure; `random` is any number.
-    pub(crate) fn next(&mut self, random: u32) -> Duration {
-        let full = FIRST.saturating_mul(1 << self.failures.min(16)).min(LAST);
+    pub(crate) fn next(&mut self, is_away: bool, random: u32) -> Duration {
+        let last = if is_away { LAST_AWAY } else { LAST };
+        let full = FIRST.saturating_mul(1 << self.failures.min(16)).min(last);
         self.failures = self.failures.saturating_add(1);
         let share = f64::from(random) / f64::from(u32::MAX);
         full.mul_f64(1.0 - share / 2.0)
@@ -37,13 +40,14 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_limit_and_start_again_after_a_success() {
         let mut backoff = Backoff::default();
-        let waits: Vec<_> = (0..12).map(|_| backoff.next(0)).collect();
+        let waits: Vec<_> = (0..12).map(|_| backoff.next(false, 0)).collect();
         assert_eq!(waits.first(), Some(&FIRST));
         assert!(waits.windows(2).all(|pair| pair[1] >= pair[0] && pair[1] <= pair[0] * 2));
         assert_eq!(waits.last(), Some(&LAST));
-        assert_eq!(backoff.next(u32::MAX), LAST / 2);
+        assert_eq!(backoff.next(false, u32::MAX), LAST / 2);
+        assert_eq!(backoff.next(true, 0), LAST_AWAY);
         backoff.reset();
         assert!(!backoff.is_failing());
-        assert_eq!(backoff.next(0), FIRST);
+        assert_eq!(backoff.next(false, 0), FIRST);
     }
 }

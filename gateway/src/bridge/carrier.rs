@@ -26,6 +26,11 @@ pub(super) const BATCH_BYTES_MAX: usize = 256 * 1024;
 pub(super) const UNCONFIRMED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a record is reckoned to take beside its payload.
 pub(super) const RECORD_BYTES: usize = 64;
+/// Bytes of records that may be delivered while a part of what was delivered before waits: they come again after a
+/// restart.
+pub(super) const AHEAD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Time between two confirmations while a part waits: each tries what waits.
+const PARTLY_MS: u64 = 5_000;
 /// Time between two confirmations.
 pub const UNCONFIRMED_MS_MAX: u64 = 500;
 /// How long a stopping bridge goes on delivering what is in the spool.
@@ -53,13 +58,16 @@ pub(super) struct Carrier {
     pub(super) pulse: Arc<Pulse>,
     pub(super) backoff: Backoff,
     pub(super) unconfirmed: Unconfirmed,
+    /// What a part of the deliveries waits for, while the rest goes on.
+    pub(super) partly: Option<String>,
 }
 
 /// What was delivered and not confirmed yet.
 #[derive(Debug, Default)]
 pub(super) struct Unconfirmed {
     bytes: usize,
-    since_ms: u64,
+    due_bytes: usize,
+    due_ms: u64,
     ends: [Option<Offset>; 2],
 }
 
@@ -121,7 +129,7 @@ impl Carrier {
                 if self.backoff.is_failing() {
                     tracing::info!(output = %self.name, "deliveries go well again");
                     self.backoff.reset();
-                    self.note_trouble("");
+                    self.note_trouble(self.partly.as_deref().unwrap_or_default());
                 }
                 moved
             }
@@ -131,7 +139,7 @@ impl Carrier {
                     tracing::warn!(output = %self.name, %error, "cannot deliver; the spool keeps everything until it can");
                     self.note_trouble(&error.to_string());
                 }
-                let wait = self.backoff.next(random());
+                let wait = self.backoff.next(error.is_away(), random());
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     _ = stopping.changed() => {}
@@ -142,6 +150,9 @@ impl Carrier {
     }
 
     async fn try_carry(&mut self) -> Result<usize, OutputError> {
+        if self.unconfirmed.bytes >= AHEAD_BYTES_MAX {
+            self.confirm_what_is_due().await?;
+        }
         for lane in Lane::ALL {
             if !self.output.pause(lane).is_zero() {
                 continue;
@@ -172,7 +183,8 @@ impl Carrier {
     fn note_delivered(&mut self, lane: Lane, lost: Option<Lost>, count: usize, bytes: usize) {
         let end = self.reader(lane).offset();
         if self.unconfirmed.bytes == 0 {
-            self.unconfirmed.since_ms = self.clock.now_ms();
+            self.unconfirmed.due_ms = self.clock.now_ms().saturating_add(UNCONFIRMED_MS_MAX);
+            self.unconfirmed.due_bytes = UNCONFIRMED_BYTES_MAX;
         }
         self.unconfirmed.bytes = self.unconfirmed.bytes.saturating_add(bytes.max(1));
         if let Some(slot) = self.unconfirmed.ends.get_mut(lane as usize) {
@@ -187,12 +199,42 @@ impl Carrier {
 
     async fn confirm_when_due(&mut self) -> Result<(), OutputError> {
         if self.output.is_troubled() {
-            self.confirm_output().await?;
+            let confirmed = self.confirm_output().await;
+            self.excuse(confirmed)?;
         }
-        let waited_ms = self.clock.now_ms().saturating_sub(self.unconfirmed.since_ms);
-        if self.unconfirmed.bytes >= UNCONFIRMED_BYTES_MAX || waited_ms >= UNCONFIRMED_MS_MAX {
-            self.confirm().await?;
+        let Unconfirmed { bytes, due_bytes, due_ms, .. } = self.unconfirmed;
+        if bytes >= due_bytes || self.clock.now_ms() >= due_ms {
+            self.confirm_what_is_due().await?;
         }
+        Ok(())
+    }
+
+    async fn confirm_what_is_due(&mut self) -> Result<(), OutputError> {
+        let confirmed = self.confirm().await;
+        let is_whole = confirmed.is_ok();
+        self.excuse(confirmed)?;
+        if is_whole && self.partly.take().is_some() {
+            tracing::info!(output = %self.name, "what waited is delivered");
+            self.note_trouble("");
+        }
+        Ok(())
+    }
+
+    /// As long as few enough have gone ahead of what waits, the rest goes on. The cursor stays.
+    fn excuse(&mut self, confirmed: Result<(), OutputError>) -> Result<(), OutputError> {
+        let Err(OutputError::Partly(why)) = confirmed else { return confirmed };
+        if self.unconfirmed.bytes >= AHEAD_BYTES_MAX {
+            let why =
+                format!("{why}; {AHEAD_BYTES_MAX} bytes of records have gone ahead, so all others wait too");
+            return Err(OutputError::Holding { why, is_away: true });
+        }
+        if self.partly.as_ref() != Some(&why) {
+            tracing::warn!(output = %self.name, %why, "a part waits in the spool, and the rest goes on");
+            self.note_trouble(&why);
+            self.partly = Some(why);
+        }
+        self.unconfirmed.due_ms = self.clock.now_ms().saturating_add(PARTLY_MS);
+        self.unconfirmed.due_bytes = AHEAD_BYTES_MAX;
         Ok(())
     }
 
@@ -217,7 +259,7 @@ impl Carrier {
         let confirmed = self.output.confirm().await;
         self.counters.dead_letters.store(self.output.dead_letters(), Ordering::Relaxed);
         let Err(error) = confirmed else { return Ok(()) };
-        if matches!(error, OutputError::Holding(_)) {
+        if matches!(error, OutputError::Holding { .. } | OutputError::Partly(_)) {
             return Err(error);
         }
         self.unconfirmed = Unconfirmed::default();

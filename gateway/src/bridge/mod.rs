@@ -95,6 +95,7 @@ impl Bridge {
             pulse: Arc::clone(&pulse),
             backoff: Backoff::default(),
             unconfirmed: Unconfirmed::default(),
+            partly: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new()

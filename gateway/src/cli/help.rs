@@ -154,7 +154,8 @@ Examples:
 pub(super) const SERVICE_ALARM: &str = "\
 Tells of each reading over the limit at once: RAISED for the first of a device, ALARM for those that follow, CLEARED \
 when it is back. Raise and clear also go to the topic iot-alarm, with an id made of the reading's, so that one who \
-gets them twice can see it. A reading counts as read when its alarm is on the bus.";
+gets them twice can see it. A reading counts as read when its alarm is on the bus. What that topic holds is also its \
+memory: one that is started again, or takes over from another, knows what is raised.";
 pub(super) const SERVICE_ALARM_AFTER: &str = "\
 Examples:
   tidegate service alarm --bus rocketmq://127.0.0.1:9876

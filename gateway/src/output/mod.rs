@@ -14,6 +14,7 @@ pub mod file;
 pub mod mqtt;
 pub mod rocketmq;
 
+mod dead;
 mod json;
 mod line;
 
@@ -87,14 +88,36 @@ pub enum OutputError {
     Spool(#[source] ReadError),
     /// The destination does not take what it has been given; the output keeps that, in order, and tries again at the
     /// next call. Nothing has to be delivered again.
+    #[error("{why}")]
+    Holding {
+        /// What did not go well.
+        why: String,
+        /// Nobody has answered, so that to try again soon costs nobody anything.
+        is_away: bool,
+    },
+    /// A part of what was delivered waits in the output for what only its owner can mend; the rest is safe at the
+    /// destination, and more may be delivered.
     #[error("{0}")]
-    Holding(String),
+    Partly(String),
     /// The gateway stops.
     #[error("the gateway is stopping")]
     Stopping,
     /// The cursor cannot be written.
     #[error("the cursor cannot be moved: {0}")]
     Cursor(#[source] CursorError),
+}
+
+impl OutputError {
+    /// Whether the destination is not there, so that to try again soon costs nobody anything.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Holding { is_away, .. } => *is_away,
+            Self::Io(error) => error.kind() == io::ErrorKind::NotConnected,
+            Self::Partly(_) => true,
+            Self::Spool(_) | Self::Stopping | Self::Cursor(_) => false,
+        }
+    }
 }
 
 /// Where a bridge delivers to.
@@ -184,7 +207,8 @@ impl Output {
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         match self {
-            Self::File(_) | Self::Mqtt(_) => 0,
+            Self::File(_) => 0,
+            Self::Mqtt(mqtt) => mqtt.dead_letters(),
             Self::RocketMq(bus) => bus.dead_letters(),
         }
     }

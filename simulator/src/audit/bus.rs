@@ -1,22 +1,22 @@
 //! What the gateway's output sends to a RocketMQ, read as nobody's member.
 
-use std::{io, time::SystemTime};
+use std::{fs, io, time::SystemTime};
 
 use tidegate_rocketmq::{
-    Client, NameServers, Options,
+    Client, Credentials, NameServers, Options,
     consumer::{Start, reader::Reader},
+    tls::{Files, Tls},
     wire::stored::Stored,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{Begin, arrivals::Arrivals, line::Numbered};
 use crate::{
+    BusSource,
     latency::{Latencies, LatencyMs},
     value,
 };
 
-/// Topics of the gateway's output, as they are by default.
-const TOPICS: [&str; 2] = ["iot-topic", "iot-device-topic"];
 /// Messages that wait for the next look: at 50,000 a second, a look every quarter of a second is four times in time.
 const MESSAGES_MAX: usize = 65_536;
 
@@ -29,12 +29,11 @@ pub(super) struct Bus {
 }
 
 impl Bus {
-    pub(super) async fn open(name_servers: &[String], begin: Begin) -> io::Result<Self> {
-        let client = Client::new(Options::default());
-        let name_servers = NameServers::new(client.clone(), name_servers);
+    pub(super) async fn open(source: &BusSource, begin: Begin) -> io::Result<Self> {
+        let client = Client::new(options(source)?);
+        let name_servers = NameServers::new(client.clone(), &source.name_servers);
         let start = if begin == Begin::Newest { Start::Last } else { Start::First };
-        let topics = TOPICS.map(str::to_owned);
-        let opened = Reader::open(&client, &name_servers, &topics, start, MESSAGES_MAX).await;
+        let opened = Reader::open(&client, &name_servers, &source.topics, start, MESSAGES_MAX).await;
         let mut reader = opened.map_err(io::Error::other)?;
         let (sender, arrived) = mpsc::channel(MESSAGES_MAX);
         let reading = tokio::spawn(async move {
@@ -75,6 +74,26 @@ impl Drop for Bus {
     fn drop(&mut self) {
         self.reading.abort();
     }
+}
+
+fn options(source: &BusSource) -> io::Result<Options> {
+    let credentials = match (&source.access_key, &source.secret_file) {
+        (None, None) => None,
+        (Some(access_key), Some(file)) => Some(Credentials {
+            access_key: access_key.clone(),
+            secret_key: fs::read_to_string(file)?.trim().to_owned(),
+            security_token: None,
+        }),
+        (Some(_), None) => {
+            return Err(io::Error::other("the user's secret is missing: --audit-secret-file FILE"));
+        }
+        (None, Some(_)) => {
+            return Err(io::Error::other("whose secret it is is missing: rocketmq://ACCESS_KEY@HOST:PORT"));
+        }
+    };
+    let files = source.ca_file.clone().map(|ca| Files { ca, own: None, server_name: None });
+    let tls = files.map(|files| Tls::load(&files)).transpose().map_err(io::Error::other)?;
+    Ok(Options { credentials, tls, ..Options::default() })
 }
 
 /// A reading that its device has numbered.

@@ -36,9 +36,9 @@ impl Source {
     pub async fn open(source: &AuditSource, begin: Begin) -> Result<Self, Error> {
         match source {
             AuditSource::Folder(dir) => Ok(Self::folder(dir)),
-            AuditSource::Bus(name_servers) => {
+            AuditSource::Bus(bus) => {
                 let wrong = |source_error| Error::Audit { what: source.clone(), source: source_error };
-                Ok(Self(Kind::Bus(Box::new(Bus::open(name_servers, begin).await.map_err(wrong)?))))
+                Ok(Self(Kind::Bus(Box::new(Bus::open(bus, begin).await.map_err(wrong)?))))
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use audit::{AuditPlan, AuditSource, InvalidAuditSource};
+pub use audit::{AuditPlan, AuditSource, BusSource, InvalidAuditSource};
 pub use credentials::{CREDENTIALS_BYTES_MAX, Login, read as read_credentials};
 pub(crate) use target::Deal;
 pub use target::{Protocol, TARGETS_MAX, Target, WEIGHT_MAX};

@@ -16,7 +16,8 @@ LIMIT = 35.0
 def look(message):
     device, value = message.body.decode().split(",")
     if float(value) > LIMIT:
-        print(f"ALARM {device} {value}", flush=True)
+        # In one piece: several threads look.
+        print(f"ALARM {device} {value}\n", end="", flush=True)
 
 
 def main():

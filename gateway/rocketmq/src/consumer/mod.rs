@@ -30,6 +30,7 @@ mod ask;
 mod lag;
 mod member;
 mod offsets;
+pub mod past;
 mod queue;
 pub mod reader;
 mod subscription;

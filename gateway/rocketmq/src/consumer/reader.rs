@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The group that every broker has for tools.
-const TOOLS_GROUP: &str = "TOOLS_CONSUMER";
+pub(super) const TOOLS_GROUP: &str = "TOOLS_CONSUMER";
 /// The wait behind an error.
 const AGAIN: Duration = Duration::from_millis(500);
 

@@ -37,8 +37,12 @@ pub(super) enum Event {
     /// The next message has this packet id.
     Written(u16),
     Acknowledged(u16),
-    /// The server refuses a message.
-    Refused(u16, String),
+    /// The server refuses a message, for good or until its owner has changed something.
+    Refused {
+        packet: u16,
+        said: String,
+        is_final: bool,
+    },
     /// The connection is no more.
     Failed(Failure),
 }
@@ -58,6 +62,12 @@ pub enum Failure {
     /// The server does not answer.
     #[error("the server does not answer in time")]
     Timeout,
+    /// One of the messages on their way will never be taken; which one is not said.
+    #[error("the server refuses a message for good: {0}")]
+    Final(String),
+    /// A message that will never be taken cannot be set aside.
+    #[error("cannot write a dead letter: {0}")]
+    DeadLetter(String),
     /// The server refuses a message.
     #[error("the server refuses a publish to {topic}: {said}")]
     Message {

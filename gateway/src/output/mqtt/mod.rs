@@ -1,14 +1,18 @@
 //! Another MQTT broker: everything as the gateway's own subscribers see it, with QoS 1.
 //!
 //! What was delivered is kept until the server has acknowledged it. A connection that fails is followed by a new one,
-//! and what was not acknowledged goes again before anything else, so that what one device sent stays in order.
+//! and what was not acknowledged goes again before anything else, so that what one device sent stays in order. What the
+//! server refuses for good goes to the dead letters, and the rest flows on.
 
 use std::{io, sync::Arc, time::Duration};
 
 use tokio_rustls::rustls::ClientConfig;
 
-use super::{Items, OutputError};
-use crate::{config::MqttOutputConfig, spool::Lost};
+use super::{
+    Items, OutputError,
+    dead::{DeadLetters, Letter},
+};
+use crate::{clock::wall_ms, config::MqttOutputConfig, spool::Lost};
 
 mod connection;
 mod message;
@@ -60,6 +64,7 @@ pub struct MqttOutput {
     settings: Settings,
     connection: Option<Connection>,
     window: Window,
+    dead: DeadLetters,
     /// What is spoken at the next try.
     version: Version,
 }
@@ -79,7 +84,8 @@ impl MqttOutput {
     pub fn open(config: &MqttOutputConfig, data: &std::path::Path) -> io::Result<Self> {
         let settings = Settings::new(config, data)?;
         let version = if config.version == Versions::V311 { Version::V4 } else { Version::V5 };
-        Ok(Self { settings, connection: None, window: Window::default(), version })
+        let dead = DeadLetters::new(data, &config.name);
+        Ok(Self { settings, connection: None, window: Window::default(), dead, version })
     }
 
     /// Hands a batch over, and returns when no more than `in_flight_max` messages are not acknowledged.
@@ -107,7 +113,14 @@ impl MqttOutput {
     /// # Errors
     /// The server is away or refuses.
     pub async fn confirm(&mut self) -> Result<(), OutputError> {
-        self.pump(Window::is_empty).await
+        self.pump(Window::is_empty).await?;
+        Ok(self.dead.sync()?)
+    }
+
+    /// Messages refused for good since the start.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.dead.count()
     }
 
     /// Forgets what was delivered: all since the last confirmation comes again.
@@ -117,19 +130,44 @@ impl MqttOutput {
     }
 
     async fn pump(&mut self, is_done: fn(&Window) -> bool) -> Result<(), OutputError> {
-        let pumped = self.try_pump(is_done).await;
-        pumped.map_err(|failure| {
+        loop {
+            let pumped = self.try_pump(is_done).await;
+            let Err(failure) = pumped else { return Ok(()) };
             self.connection = None;
+            let goes_on = match &failure {
+                Failure::Final(said) => self.set_aside(said)?,
+                // It may have said why, and was not heard while more was sent.
+                _ => {
+                    self.window.be_careful();
+                    false
+                }
+            };
             self.window.begin_again();
-            OutputError::Io(io::Error::other(failure))
-        })
+            if !goes_on {
+                let kind = match &failure {
+                    Failure::Broken(_) | Failure::Timeout => io::ErrorKind::NotConnected,
+                    _ => io::ErrorKind::Other,
+                };
+                return Err(OutputError::Io(io::Error::new(kind, failure)));
+            }
+        }
+    }
+
+    /// One of the messages on their way is refused for good. The only one is dead; several go again one by one. False
+    /// when there is none that could be meant.
+    fn set_aside(&mut self, said: &str) -> io::Result<bool> {
+        let Some(message) = self.window.only_one() else { return Ok(self.window.be_careful()) };
+        bury(&mut self.dead, message, said)?;
+        self.window.drop_first();
+        Ok(true)
     }
 
     /// Moves messages until `is_done`. An idle connection may have ended meanwhile: that alone is no failure.
     async fn try_pump(&mut self, is_done: fn(&Window) -> bool) -> Result<(), Failure> {
         while let Some(Ok(event)) = self.connection.as_mut().map(|open| open.events.try_recv()) {
-            if let Err(failure) = note(&mut self.window, event) {
+            if let Err(failure) = self.note(event) {
                 tracing::debug!(%failure, "the connection of an output ended");
+                self.window.be_careful();
                 self.connection = None;
                 self.window.begin_again();
             }
@@ -148,7 +186,7 @@ impl MqttOutput {
                 return Ok(());
             }
             match tokio::time::timeout(ACKNOWLEDGE, connection.events.recv()).await {
-                Ok(Some(event)) => note(&mut self.window, event)?,
+                Ok(Some(event)) => self.note(event)?,
                 Ok(None) => return Err(Failure::Broken("it ended".to_owned())),
                 Err(_) => return Err(Failure::Timeout),
             }
@@ -173,20 +211,35 @@ impl MqttOutput {
         }
         opened
     }
+
+    fn note(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Connected => {}
+            Event::Written(packet) => self.window.note_written(packet),
+            Event::Acknowledged(packet) => self.window.note_acknowledged(packet),
+            Event::Refused { packet, said, is_final } => {
+                let Some(message) = self.window.message(packet) else { return Ok(()) };
+                if !is_final {
+                    return Err(Failure::Message { topic: message.topic.clone(), said });
+                }
+                bury(&mut self.dead, message, &said)
+                    .map_err(|error| Failure::DeadLetter(error.to_string()))?;
+                self.window.note_acknowledged(packet);
+            }
+            Event::Failed(failure) => return Err(failure),
+        }
+        Ok(())
+    }
 }
 
-/// Tells the window what happened.
-fn note(window: &mut Window, event: Event) -> Result<(), Failure> {
-    match event {
-        Event::Connected => {}
-        Event::Written(packet) => window.note_written(packet),
-        Event::Acknowledged(packet) => window.note_acknowledged(packet),
-        Event::Refused(packet, said) => {
-            let topic = window.message(packet).map(|message| message.topic.clone()).unwrap_or_default();
-            return Err(Failure::Message { topic, said });
-        }
-        Event::Failed(failure) => return Err(failure),
-    }
+fn bury(letters: &mut DeadLetters, message: &Outgoing, why: &str) -> io::Result<()> {
+    let head = [
+        ("topic", message.topic.as_str()),
+        ("content_type", message.content_type.as_deref().unwrap_or_default()),
+    ];
+    let properties = message.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    letters.bury(&Letter { why, head: &head, body: &message.payload }, properties, wall_ms())?;
+    tracing::warn!(topic = %message.topic, %why, "the server refuses a message for good; it is with the dead letters");
     Ok(())
 }
 

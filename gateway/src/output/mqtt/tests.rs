@@ -12,6 +12,9 @@ use crate::{normalise::Routes, spool::LostCause};
 
 const CONNACK_WRONG_VERSION: [u8; 4] = [0x20, 2, 0, 1];
 const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+const CONNACK_5: [u8; 5] = [0x20, 3, 0, 0, 0];
+const DISCONNECT_PACKET_TOO_LARGE: [u8; 4] = [0xE0, 2, 0x95, 0];
+const PAYLOAD_FORMAT_INVALID: [u8; 2] = [0x99, 0];
 const DISCONNECT_WAIT: Duration = Duration::from_secs(10);
 
 /// One packet: its first byte and what follows the length, which is short here.
@@ -78,6 +81,69 @@ fn a_server_of_the_old_version_is_spoken_to_in_its_own() {
     });
     let heard: Vec<String> = (0..4).map(|_| heard.recv_timeout(DISCONNECT_WAIT).unwrap()).collect();
     assert_eq!(heard, ["level 5", "level 4", LOST_TOPIC, LOST_TOPIC]);
+}
+
+/// A server of MQTT 5 that says no to what has `bad` in it: by its answer, or by ending the connection.
+fn serve_5(listener: &TcpListener, bad: &str, ends_connection: bool, heard: &mpsc::Sender<String>) {
+    for stream in listener.incoming() {
+        let Ok(mut stream) = stream else { return };
+        let Some(_connect) = packet(&mut stream) else { continue };
+        stream.write_all(&CONNACK_5).unwrap();
+        while let Some((kind, body)) = packet(&mut stream) {
+            if kind >> 4 != 3 {
+                continue;
+            }
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let packet_id = &body[2 + usize::from(body[1])..][..2];
+            if !text.contains(bad) {
+                let _told =
+                    heard.send(text.split("from\":").nth(1).unwrap().split(',').next().unwrap().to_owned());
+                stream.write_all(&[&[0x40, 2], packet_id].concat()).unwrap();
+            } else if ends_connection {
+                stream.write_all(&DISCONNECT_PACKET_TOO_LARGE).unwrap();
+                break;
+            } else {
+                stream.write_all(&[&[0x40, 4], packet_id, &PAYLOAD_FORMAT_INVALID].concat()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_server_refuses_for_good_is_set_aside_and_the_rest_arrives() {
+    for (ends_connection, said) in
+        [(false, "PUBACK 0x99 payload format invalid"), (true, "DISCONNECT 0x95 packet too large")]
+    {
+        let data = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (send, heard) = mpsc::channel();
+        thread::spawn(move || serve_5(&listener, r#""from":30,"#, ends_connection, &send));
+        let config = MqttOutputConfig { port: Some(port), ..MqttOutputConfig::default() };
+        let mut output = MqttOutput::open(&config, data.path()).unwrap();
+        let routes = Routes::default();
+        let none = Items { routes: &routes, lane: Lane::Telemetry, records: &[] };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for from in [10, 20, 30, 40, 50] {
+                // As a bridge does: a connection that ends while more is sent has said nothing.
+                while output.deliver(none, lost(from)).await.is_err() {}
+            }
+            while output.confirm().await.is_err() {}
+        });
+        let mut arrived: Vec<String> = heard.try_iter().collect();
+        // Those around it may come twice when the connection ends.
+        arrived.dedup();
+        assert_eq!(arrived.last().map(String::as_str), Some("50"));
+        arrived.sort();
+        arrived.dedup();
+        assert_eq!(arrived, ["10", "20", "40", "50"], "{said}");
+        assert_eq!(output.dead_letters(), 1);
+        let letters = std::fs::read_to_string(data.path().join("dead-letters/mqtt-00000001.jsonl")).unwrap();
+        let letter: serde_json::Value = serde_json::from_str(letters.trim()).unwrap();
+        assert_eq!((&letter["reason"], &letter["topic"]), (&said.into(), &LOST_TOPIC.into()));
+        assert!(letter["body"].as_str().unwrap().contains(r#""from":30"#), "{letter}");
+    }
 }
 
 #[test]

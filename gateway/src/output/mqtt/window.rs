@@ -18,6 +18,8 @@ pub(super) struct Window {
     handed: usize,
     /// Of these, those that the connection has given a packet id.
     written: usize,
+    /// Up to this place one message goes at a time, to find out which of them is refused.
+    careful_until: u64,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,8 @@ impl Window {
 
     /// The next message to hand over, while fewer than `in_flight_max` are.
     pub(super) fn next(&mut self, in_flight_max: usize) -> Option<&Outgoing> {
-        if self.handed >= in_flight_max {
+        let is_careful = self.done < self.careful_until;
+        if self.handed >= if is_careful { 1 } else { in_flight_max } {
             return None;
         }
         let slot = self.slots.get(self.handed)?;
@@ -92,6 +95,25 @@ impl Window {
             self.handed -= 1;
             self.written -= 1;
         }
+    }
+
+    /// The only message on its way.
+    pub(super) fn only_one(&self) -> Option<&Outgoing> {
+        if self.handed == 1 { self.slots.front().map(|slot| &slot.message) } else { None }
+    }
+
+    /// Takes out the first message, which is dead.
+    pub(super) fn drop_first(&mut self) {
+        if self.slots.pop_front().is_some() {
+            self.done += 1;
+        }
+    }
+
+    /// Those on their way go one by one when they go again. Whether there are any.
+    pub(super) fn be_careful(&mut self) -> bool {
+        let handed = u64::try_from(self.handed).unwrap_or(u64::MAX);
+        self.careful_until = self.careful_until.max(self.done.saturating_add(handed));
+        handed > 0
     }
 
     /// The message that was refused under this packet id.
@@ -177,6 +199,26 @@ mod tests {
         push(&mut window, &["e"]);
         window.clear();
         assert!(window.is_empty() && window.is_handed_over());
+    }
+
+    #[test]
+    fn after_a_refusal_those_on_their_way_go_one_by_one_until_all_of_them_are_done() {
+        let mut window = Window::default();
+        assert!(!window.be_careful());
+        push(&mut window, &["a", "b", "c"]);
+        assert_eq!(hand_over(&mut window, 2), ["a", "b"]);
+        assert_eq!(window.only_one(), None);
+        assert!(window.be_careful());
+        window.begin_again();
+        assert_eq!(hand_over(&mut window, 9), ["a"]);
+        assert_eq!(window.only_one().map(|message| message.topic.as_str()), Some("a"));
+        window.note_written(1);
+        window.note_acknowledged(1);
+        assert_eq!(hand_over(&mut window, 9), ["b"]);
+        window.drop_first();
+        window.begin_again();
+        push(&mut window, &["d"]);
+        assert_eq!(hand_over(&mut window, 9), ["c", "d"]);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ const TEST_TAG: &str = "check";
 /// A queue that no topic has: a message for it is refused, but only after the broker has looked at the rights.
 const NO_QUEUE: u32 = i32::MAX.unsigned_abs();
 /// Queues that a topic is best made with.
-const QUEUES: u32 = 8;
+pub(super) const QUEUES: u32 = 8;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub async fn check(
     wall_ms: Millis,
 ) -> io::Result<Vec<Found>> {
     let client = Client::new(options::options(config)?);
-    let cluster = "DefaultCluster".to_owned();
+    let cluster = options::CLUSTER.to_owned();
     let mut look = Look { config, client, found: Vec::new(), cluster, brokers: BTreeSet::new() };
     if look.name_servers().await {
         for topic in topics(config, routes) {

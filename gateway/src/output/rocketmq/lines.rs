@@ -94,6 +94,11 @@ impl Topic {
         self.flights == 0 && self.unplaced.is_empty() && self.lines.iter().all(|line| line.waiting.is_empty())
     }
 
+    /// Messages that wait, those on their way not among them.
+    pub(super) fn waiting(&self) -> usize {
+        self.unplaced.len() + self.lines.iter().map(|line| line.waiting.len()).sum::<usize>()
+    }
+
     /// Lines, with or without something in them.
     pub(super) fn len(&self) -> usize {
         self.lines.len()

@@ -6,7 +6,8 @@
 //!
 //! When one request fails, nothing more is sent until the bridge's next try: that asks the name servers anew, greets
 //! the broker, and only then sends again what is not confirmed. So a broker that stands still is not filled with
-//! repetitions. What the bus refuses for good goes to the dead letters, and the rest flows on.
+//! repetitions. What the bus refuses for good goes to the dead letters, and the rest flows on. A topic that is missing,
+//! or that we may not write to, is shut: what is for it waits here, and other topics flow on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,13 +20,13 @@ use std::{
 use bytes::BytesMut;
 use tidegate_protocol::Lane;
 use tidegate_rocketmq::{
-    Client, Encoded, NameServers, Producer, Route, RouteError, SendError, View,
+    Client, Encoded, NameServers, Producer, RouteError, View,
     producer::{Answer, To, Verdict},
-    wire::{code::answer, hash, route::Queue},
+    wire::hash,
 };
 use tokio::task::JoinSet;
 
-use super::{Items, OutputError};
+use super::{Items, OutputError, dead::DeadLetters};
 use crate::{
     clock::{Clock, Millis},
     config::RocketMqConfig,
@@ -35,15 +36,16 @@ use crate::{
 pub mod check;
 pub mod mapping;
 
-mod dead;
+mod letter;
 mod lines;
 pub mod options;
 mod pace;
+mod way;
 
-use dead::DeadLetters;
-use lines::{BatchLimits, Held, Outcome, Settled, Target, Topic};
+use lines::{BatchLimits, Held, Outcome, Settled, Target};
 use mapping::{BusMessage, Mapping};
 use pace::Pace;
+use way::{Advice, Trouble, Way, find_targets};
 
 /// Messages of one request.
 pub const BATCH_MESSAGES_MAX: usize = 512;
@@ -57,6 +59,7 @@ const ROUTE_MS_MAX: Millis = 30_000;
 /// Carries messages to a cluster.
 pub struct RocketMqOutput {
     mapping: Mapping,
+    advice: Advice,
     names: NameServers,
     producer: Producer,
     clock: Clock,
@@ -69,19 +72,10 @@ pub struct RocketMqOutput {
     held: usize,
     flights: JoinSet<Landed>,
     /// Why nothing is sent until the next try.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
     dead: DeadLetters,
     pace: Pace,
     messages: Vec<BusMessage>,
-}
-
-/// A topic, and what is known of the way to it.
-#[derive(Debug, Default)]
-struct Way {
-    topic: Topic,
-    /// When the name servers were asked, or are to be asked again.
-    route_due_ms: Millis,
-    is_asked: bool,
 }
 
 /// What comes back.
@@ -101,6 +95,7 @@ impl RocketMqOutput {
         let message_bytes_max = usize::try_from(config.message_bytes_max).unwrap_or(usize::MAX);
         Ok(Self {
             mapping,
+            advice: Advice::new(config),
             names: NameServers::new(client.clone(), &config.name_servers),
             producer: Producer::new(client, &config.group),
             clock,
@@ -128,8 +123,11 @@ impl RocketMqOutput {
     pub async fn deliver(&mut self, items: Items<'_>, lost: Option<Lost>) -> Result<(), OutputError> {
         self.settle_trouble().await?;
         while self.held >= self.in_flight_max {
-            self.step().await?;
-            self.fail_in_trouble()?;
+            if self.held == self.shut_out() {
+                self.open_shut_topics().await;
+                self.fail_when_full()?;
+            }
+            self.advance().await?;
         }
         let mut messages = std::mem::take(&mut self.messages);
         messages.clear();
@@ -152,20 +150,30 @@ impl RocketMqOutput {
     /// Returns when the bus has confirmed all that was delivered.
     ///
     /// # Errors
-    /// [`OutputError::Holding`]: it has not, and is asked again at the next call.
+    /// [`OutputError::Holding`]: it has not, and is asked again at the next call. [`OutputError::Partly`]: what is
+    /// missing is for topics that are shut.
     pub async fn confirm(&mut self) -> Result<(), OutputError> {
         self.settle_trouble().await?;
-        while self.held > 0 {
-            self.pump();
-            if self.flights.is_empty() {
-                // Not to be: then all of it is delivered again.
-                return Err(io::Error::other("messages are held and none is on its way").into());
-            }
-            self.step().await?;
-            self.fail_in_trouble()?;
+        self.open_shut_topics().await;
+        while self.held > self.shut_out() {
+            self.advance().await?;
         }
         self.dead.sync()?;
-        Ok(())
+        match self.shut() {
+            Some(why) if self.held > 0 => Err(OutputError::Partly(why.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what may be sent, and waits for one answer.
+    async fn advance(&mut self) -> Result<(), OutputError> {
+        self.pump();
+        if self.flights.is_empty() {
+            // Not to be: then all of it is delivered again.
+            return Err(io::Error::other("messages are held and none is on its way").into());
+        }
+        self.step().await?;
+        self.fail_in_trouble()
     }
 
     /// Forgets what was delivered and not confirmed: it comes again.
@@ -221,7 +229,7 @@ impl RocketMqOutput {
             body: &message.body,
         };
         match Encoded::new(&view, self.message_bytes_max) {
-            Err(why) => self.dead.bury_unsent(message, &why, self.clock.wall_ms())?,
+            Err(why) => letter::bury_unsent(&mut self.dead, message, &why, self.clock.wall_ms())?,
             Ok(encoded) => {
                 let held = Held { hash: hash::java_hash(&message.sharding_key), message: encoded };
                 self.way(&message.topic).topic.push(held);
@@ -246,7 +254,7 @@ impl RocketMqOutput {
 
     fn pump_topic(&mut self, topic: &Arc<str>) {
         let Some(way) = self.topics.get_mut(topic) else { return };
-        if self.trouble.is_some() {
+        if self.trouble.is_some() || way.shut.is_some() {
             return;
         }
         if way.route_due_ms <= self.clock.now_ms() && !way.is_asked && !way.topic.is_idle() {
@@ -294,24 +302,26 @@ impl RocketMqOutput {
                 Verdict::Never => Outcome::Never,
             },
         };
-        let why = answer.err().map(|error| told(&error, topic)).unwrap_or_default();
+        let trouble = answer.err().map(|error| self.advice.of_answer(&error, topic)).unwrap_or_default();
         match way.topic.settle(at, outcome) {
             Settled::Confirmed(count) => self.held = self.held.saturating_sub(count),
             Settled::Waiting if outcome == Outcome::Again => {
                 way.route_due_ms = 0;
-                self.trouble = Some(why);
+                if trouble.is_of_topic { way.shut = Some(trouble.why) } else { self.trouble = Some(trouble) }
             }
             Settled::Waiting => {}
-            Settled::Dead(held) => match self.dead.bury(topic, &held, &why, self.clock.wall_ms()) {
-                Ok(()) => {
-                    tracing::warn!(%topic, %why, "the bus refuses a message for good; it is with the dead letters");
-                    self.held = self.held.saturating_sub(1);
+            Settled::Dead(held) => {
+                match letter::bury(&mut self.dead, topic, &held, &trouble.why, self.clock.wall_ms()) {
+                    Ok(()) => {
+                        tracing::warn!(%topic, why = %trouble.why, "the bus refuses a message for good; it is with the dead letters");
+                        self.held = self.held.saturating_sub(1);
+                    }
+                    Err(error) => {
+                        way.topic.keep(at, held);
+                        self.trouble = Some(Trouble::of_us(format!("cannot write a dead letter: {error}")));
+                    }
                 }
-                Err(error) => {
-                    way.topic.keep(at, held);
-                    self.trouble = Some(format!("cannot write a dead letter: {error}"));
-                }
-            },
+            }
         }
     }
 
@@ -320,20 +330,61 @@ impl RocketMqOutput {
         way.is_asked = false;
         way.route_due_ms = self.clock.now_ms().saturating_add(ROUTE_MS_MAX);
         match targets {
-            Ok(targets) => way.topic.set_targets(targets),
+            Ok(targets) => {
+                way.topic.set_targets(targets);
+                if way.shut.take().is_some() {
+                    way.topic.resume();
+                }
+            }
             // A cluster without its name servers goes on as it was.
-            Err(error) if way.topic.has_queues() => {
+            Err(error) if way.topic.has_queues() && way.shut.is_none() => {
                 tracing::debug!(%topic, %error, "the route stays as it was");
             }
             Err(error) => {
                 way.route_due_ms = 0;
-                self.trouble = Some(told_of_route(&error, topic));
+                let trouble = self.advice.of_route(&error, topic);
+                if trouble.is_of_topic || way.shut.is_some() {
+                    way.shut = Some(trouble.why);
+                } else {
+                    self.trouble = Some(trouble);
+                }
             }
         }
     }
 
     fn fail_in_trouble(&self) -> Result<(), OutputError> {
-        self.trouble.as_ref().map_or(Ok(()), |trouble| Err(OutputError::Holding(trouble.clone())))
+        let Some(Trouble { why, is_away, .. }) = &self.trouble else { return Ok(()) };
+        Err(OutputError::Holding { why: why.clone(), is_away: *is_away })
+    }
+
+    /// Why a topic takes nothing, if one is shut.
+    fn shut(&self) -> Option<&str> {
+        self.topics.values().find_map(|way| way.shut.as_deref())
+    }
+
+    /// Messages that wait for topics that are shut.
+    fn shut_out(&self) -> usize {
+        self.topics.values().filter(|way| way.shut.is_some()).map(|way| way.topic.waiting()).sum()
+    }
+
+    fn fail_when_full(&self) -> Result<(), OutputError> {
+        match self.shut() {
+            Some(shut) if self.held == self.shut_out() => {
+                let why = format!("{shut}; {} messages wait for that, so all others wait too", self.held);
+                Err(OutputError::Holding { why, is_away: true })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for the ways of topics that are shut, and lets those that have one try again.
+    async fn open_shut_topics(&mut self) {
+        let shut = self.topics.iter().filter(|(_, way)| way.shut.is_some() && !way.is_asked);
+        let shut: Vec<Arc<str>> = shut.map(|(topic, _)| Arc::clone(topic)).collect();
+        for topic in shut {
+            let targets = find_targets(&self.names, &topic).await;
+            self.take_route(&topic, targets);
+        }
     }
 
     /// After something did not go well: tries all that is held again.
@@ -347,7 +398,7 @@ impl RocketMqOutput {
         self.find_ways_again().await?;
         self.greet_brokers().await?;
         self.trouble = None;
-        for way in self.topics.values_mut() {
+        for way in self.topics.values_mut().filter(|way| way.shut.is_none()) {
             way.topic.resume();
         }
         self.pump();
@@ -359,14 +410,15 @@ impl RocketMqOutput {
     }
 
     async fn find_ways_again(&mut self) -> Result<(), OutputError> {
-        let due = self.topics.iter().filter(|(_, way)| way.route_due_ms == 0 && !way.topic.is_idle());
+        let is_due = |way: &Way| way.route_due_ms == 0 && way.shut.is_none() && !way.topic.is_idle();
+        let due = self.topics.iter().filter(|(_, way)| is_due(way));
         let due: Vec<Arc<str>> = due.map(|(topic, _)| Arc::clone(topic)).collect();
         for topic in due {
             let targets = find_targets(&self.names, &topic).await;
             let failed = targets.is_err();
             self.take_route(&topic, targets);
-            let has_queues = self.topics.get(&topic).is_some_and(|way| way.topic.has_queues());
-            if failed && !has_queues {
+            let is_on_its_way = |way: &Way| way.topic.has_queues() || way.shut.is_some();
+            if failed && !self.topics.get(&topic).is_some_and(is_on_its_way) {
                 return self.fail_in_trouble();
             }
         }
@@ -375,14 +427,18 @@ impl RocketMqOutput {
 
     /// A broker that does not even answer a greeting would only collect repetitions.
     async fn greet_brokers(&mut self) -> Result<(), OutputError> {
-        let paused: BTreeSet<Arc<str>> =
-            self.topics.values().flat_map(|way| way.topic.paused_addresses()).collect();
+        let paused: BTreeSet<Arc<str>> = self
+            .topics
+            .values()
+            .filter(|way| way.shut.is_none())
+            .flat_map(|way| way.topic.paused_addresses())
+            .collect();
         for address in paused {
             if let Err(error) = self.producer.greet(&address).await {
                 for way in self.topics.values_mut() {
                     way.route_due_ms = 0;
                 }
-                self.trouble = Some(error.to_string());
+                self.trouble = Some(Trouble::of_nobody_there(error.to_string()));
                 return self.fail_in_trouble();
             }
         }
@@ -397,21 +453,6 @@ impl fmt::Debug for RocketMqOutput {
             .field("trouble", &self.trouble)
             .finish_non_exhaustive()
     }
-}
-
-async fn find_targets(names: &NameServers, topic: &Arc<str>) -> Result<Vec<Target>, RouteError> {
-    let (route, _) = names.route_to_send(topic).await?;
-    let targets = targets(&route);
-    // A topic that nobody may write to is as good as none.
-    if targets.is_empty() { Err(RouteError::NoQueue(Arc::clone(topic))) } else { Ok(targets) }
-}
-
-fn targets(route: &Route) -> Vec<Target> {
-    let target = |queue: Queue| {
-        let address = route.master(&queue.broker)?.into();
-        Some(Target { queue, address })
-    };
-    route.write_queues().into_iter().filter_map(target).collect()
 }
 
 fn send(
@@ -433,29 +474,6 @@ fn send(
             Box::pin(producer.send_batch(&to, body.freeze()))
         }
     }
-}
-
-/// What went wrong, and what can be done about it.
-fn told(error: &SendError, topic: &str) -> String {
-    let SendError::Refused { code, .. } = error else { return error.to_string() };
-    let advice = match *code {
-        answer::NO_PERMISSION => "; see what is missing with: tidegate output check",
-        answer::TOPIC_NOT_EXIST => return told_missing(topic),
-        answer::REQUEST_CODE_NOT_SUPPORTED => "; if it takes no batches write `batch = false`",
-        _ => "",
-    };
-    format!("topic {topic}: {error}{advice}")
-}
-
-fn told_of_route(error: &RouteError, topic: &str) -> String {
-    match error {
-        RouteError::NoTopic(_) => told_missing(topic),
-        other => format!("topic {topic}: {other}"),
-    }
-}
-
-fn told_missing(topic: &str) -> String {
-    format!("topic {topic} does not exist; make it, as `tidegate output check` says")
 }
 
 #[cfg(test)]

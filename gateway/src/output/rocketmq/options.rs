@@ -12,6 +12,9 @@ use crate::config::RocketMqConfig;
 /// Bytes in the largest file of a secret that is read.
 const SECRET_BYTES_MAX: u64 = 4096;
 
+/// What a cluster is called that nobody has named.
+pub const CLUSTER: &str = "DefaultCluster";
+
 /// How the servers of `config` are spoken to.
 ///
 /// # Errors

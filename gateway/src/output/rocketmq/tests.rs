@@ -9,7 +9,11 @@ use std::{
 use bytes::{Buf, Bytes};
 use tempfile::TempDir;
 use tidegate_protocol::DeviceId;
-use tidegate_rocketmq::wire::{Command, code::request, property};
+use tidegate_rocketmq::wire::{
+    Command,
+    code::{answer, request},
+    property,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -48,7 +52,8 @@ struct State {
     /// Ids with this in them are illegal.
     illegal: Option<&'static str>,
     queues: u32,
-    is_missing: bool,
+    /// A topic that nobody knows.
+    missing: Option<&'static str>,
     is_mute: bool,
     /// Queue and ids of each message, in the order they were stored.
     stored: Vec<(u32, String)>,
@@ -105,7 +110,7 @@ impl Server {
         let mut state = self.state();
         match command.code {
             request::GET_ROUTEINFO_BY_TOPIC
-                if state.is_missing || command.field("topic") == Some("TBW102") =>
+                if state.missing == command.field("topic") || command.field("topic") == Some("TBW102") =>
             {
                 Some(command.answer(answer::TOPIC_NOT_EXIST))
             }
@@ -194,6 +199,15 @@ impl Batch {
         Self((from..to).flat_map(of_number).collect())
     }
 
+    /// As [`Batch::of`], for the topic of several values.
+    fn of_two_values(devices: &[&str], from: u64, to: u64) -> Self {
+        let mut batch = Self::of(devices, from, to);
+        for (_, payload) in &mut batch.0 {
+            *payload = payload.replace("}}", r#","u":1}}"#);
+        }
+        batch
+    }
+
     async fn deliver(&self, output: &mut RocketMqOutput) -> Result<(), OutputError> {
         let envelope = |device| Envelope {
             kind: Kind::Message,
@@ -239,7 +253,7 @@ fn of_device(stored: &[(u32, String)], device: &str) -> Vec<u64> {
 
 fn why(result: Result<(), OutputError>) -> String {
     match result {
-        Err(OutputError::Holding(why)) => why,
+        Err(OutputError::Holding { why, .. } | OutputError::Partly(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -293,7 +307,8 @@ async fn every_passing_answer_is_tried_again_and_nothing_is_lost_or_out_of_order
             Act::Refuse(_, remark) => remark,
             _ => "did not answer",
         };
-        assert!(why.contains(expected) && output.is_troubled(), "{act:?}: {why}");
+        let is_of_topic = matches!(act, Act::Refuse(answer::NO_PERMISSION | answer::TOPIC_NOT_EXIST, _));
+        assert!(why.contains(expected) && output.is_troubled() != is_of_topic, "{act:?}: {why}");
         // What comes in the meantime waits behind.
         let more = Batch::of(DEVICES, 20, 30);
         more.deliver(&mut output).await.unwrap();
@@ -359,18 +374,30 @@ async fn a_dead_letter_that_cannot_be_written_stops_the_flow_until_it_can() {
 }
 
 #[tokio::test]
-async fn a_missing_topic_is_waited_for_and_a_delivery_refused_meanwhile() {
+async fn a_missing_topic_is_waited_for_and_the_others_go_on_until_too_much_waits() {
     let (server, data) = (Server::start(2).await, tempfile::tempdir().unwrap());
-    server.state().is_missing = true;
-    let mut output = open(&server, &data, |_| {});
-    let batch = Batch::of(&["a"], 0, 5);
-    batch.deliver(&mut output).await.unwrap();
-    assert!(why(output.confirm().await).contains("topic iot-topic does not exist"));
-    assert!(why(Batch::of(&["a"], 5, 9).deliver(&mut output).await).contains("iot-topic"));
-    assert_eq!(output.held, 5, "a refused delivery leaves nothing behind");
-    server.state().is_missing = false;
+    server.state().missing = Some("iot-topic");
+    let mut output = open(&server, &data, |config| config.in_flight_max = 40);
+    let made = format!("mqadmin updateTopic -n {} -c DefaultCluster -t iot-topic", server.address);
+    Batch::of(&["a"], 0, 5).deliver(&mut output).await.unwrap();
+    let partly = output.confirm().await.unwrap_err();
+    assert!(matches!(&partly, OutputError::Partly(why) if why.contains(&made)), "{partly}");
+    // Those of another topic are confirmed, behind the ones that wait and in front of others that do.
+    Batch::of_two_values(&["a", "b"], 100, 130).deliver(&mut output).await.unwrap();
+    Batch::of(&["a"], 5, 40).deliver(&mut output).await.unwrap();
+    assert!(matches!(output.confirm().await, Err(OutputError::Partly(_))));
+    assert_eq!(of_device(&server.stored(), "b"), (100..130).collect::<Vec<_>>());
+    assert_eq!((server.stored().len(), output.held), (60, 40));
+    let full = Batch::of_two_values(&["b"], 130, 140).deliver(&mut output).await.unwrap_err();
+    assert!(full.is_away() && full.to_string().contains("40 messages wait"), "{full}");
+    assert_eq!(output.held, 40, "a refused delivery leaves nothing behind");
+    server.state().missing = None;
+    Batch::of_two_values(&["b"], 130, 140).deliver(&mut output).await.unwrap();
     output.confirm().await.unwrap();
-    assert_eq!(of_device(&server.stored(), "a"), (0..5).collect::<Vec<_>>());
+    let of_topic: Vec<u64> = of_device(&server.stored(), "a").into_iter().filter(|n| *n < 100).collect();
+    assert_eq!(of_topic, (0..40).collect::<Vec<_>>());
+    assert_eq!(of_device(&server.stored(), "b"), (100..140).collect::<Vec<_>>());
+    assert_eq!(server.stored().len(), 110, "nothing came twice");
 }
 
 #[tokio::test]

@@ -244,6 +244,14 @@ impl Watch {
         }
     }
 
+    /// Takes back an alarm that somebody else has cleared.
+    pub fn take_back(&mut self, device: &DeviceId, alarm: &str) {
+        let found = self.rules.iter().zip(bits()).find(|(rule, _)| rule.name == alarm);
+        if let (Some((_, bit)), Some(raised)) = (found, self.raised.get(device).copied()) {
+            self.keep(device, raised & !bit);
+        }
+    }
+
     /// What is raised: device and alarm, by the name of the device.
     pub fn raised(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
         self.raised.iter().flat_map(|(device, raised)| {
@@ -287,6 +295,19 @@ mod tests {
         assert!(watch.may_concern(br#"{"a":1,"temperature":40}"#));
         assert!(watch.may_concern(br#"{"temper\u0061ture":40}"#), "an escape may stand for any letter");
         assert!(!watch.may_concern(br#"{"humidity":40,"temperatur":40}"#));
+    }
+
+    #[test]
+    fn what_others_have_raised_and_cleared_is_taken_up() {
+        let mut watch = watch(&[AlarmConfig::temperature_high()]);
+        assert!(watch.restore(&device("a"), "temperature_high"));
+        assert_eq!(course(&mut watch, "temperature", &[40.0, 30.0, 40.0]), ".-+");
+        watch.take_back(&device("a"), "another");
+        watch.take_back(&device("b"), "temperature_high");
+        assert_eq!(watch.raised().count(), 1);
+        watch.take_back(&device("a"), "temperature_high");
+        assert_eq!(watch.raised().count(), 0);
+        assert_eq!(course(&mut watch, "temperature", &[30.0, 40.0]), ".+");
     }
 
     /// What each value in turn does: `+`, `-`, or nothing.

@@ -1,4 +1,7 @@
 //! Alarms from the bus: each reading on the wrong side of the limit is told at once, and to the bus go raise and clear.
+//!
+//! The topic of the alarms is the service's memory: whenever queues come to it, at the start too, it reads what was
+//! raised and cleared since it last looked, so that nothing is raised twice and no clear is missed.
 
 use std::time::Duration;
 
@@ -6,8 +9,9 @@ use serde_json::json;
 use tidegate_protocol::{DeviceId, Reading, Value};
 use tidegate_rocketmq::{
     Client, Encoded, NameServers, Producer, View,
+    consumer::past::Past,
     producer::To,
-    wire::{hash, message::MESSAGE_BYTES_DEFAULT},
+    wire::{hash, message::MESSAGE_BYTES_DEFAULT, stored::Stored},
 };
 
 use super::{BusError, Counts, Plan, Received, Said, Service};
@@ -19,6 +23,10 @@ use crate::{
 
 /// The topic that alarms go to, unless told otherwise.
 pub const ALARM_TOPIC: &str = "iot-alarm";
+
+/// Properties of an alarm on the bus: its name, and `raised` or `cleared`.
+const ALARM: &str = "alarm";
+const STATE: &str = "state";
 
 /// The wait between two tries to send an alarm.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -37,8 +45,10 @@ pub async fn run(
 ) -> Result<Counts, BusError> {
     let client = Client::new(plan.options.clone());
     let name_servers = NameServers::new(client.clone(), &plan.url.name_servers);
-    let producer = Producer::new(client, &plan.settings.group);
-    let mut service = AlarmService { alarms, producer, name_servers, over: 0, raised: 0, cleared: 0 };
+    let producer = Producer::new(client.clone(), &plan.settings.group);
+    let past = Past::default();
+    let mut service =
+        AlarmService { alarms, client, producer, name_servers, past, over: 0, raised: 0, cleared: 0 };
     super::run(plan, &mut service, count_max, stop, &mut show).await
 }
 
@@ -73,8 +83,11 @@ impl Alarms {
 
 struct AlarmService {
     alarms: Alarms,
+    client: Client,
     producer: Producer,
     name_servers: NameServers,
+    /// How far the topic of the alarms was read.
+    past: Past,
     over: u64,
     raised: u64,
     cleared: u64,
@@ -112,6 +125,16 @@ impl Service for AlarmService {
         Ok(said)
     }
 
+    async fn handle_assigned(&mut self) -> Option<Said> {
+        let Self { alarms: Alarms { watch, topic, .. }, client, name_servers, past, .. } = self;
+        let read = past.read(client, name_servers, topic, |message| recall(watch, message)).await;
+        read.err().map(|error| {
+            Said::Note(format!(
+                "what was raised before is not known, so it may be raised again: {topic}: {error}"
+            ))
+        })
+    }
+
     fn summary(&self) -> String {
         let Self { over, raised, cleared, .. } = self;
         format!("{over} readings over the limit, {raised} alarms raised, {cleared} cleared")
@@ -122,6 +145,18 @@ impl Service for AlarmService {
             return Said::Line(json!({"lag": messages, "queues": queues}).to_string());
         }
         Said::Note(format!("lag {messages} messages in {queues} queues"))
+    }
+}
+
+/// Takes up what an alarm on the bus says.
+fn recall(watch: &mut Watch, message: &Stored) {
+    let device = message.property(property::DEVICE).and_then(|device| DeviceId::new(device).ok());
+    let (Some(device), Some(alarm)) = (device, message.property(ALARM)) else { return };
+    match message.property(STATE) {
+        // One for which there is no room is raised again with its next reading.
+        Some(state) if state == State::Raised.as_str() => drop(watch.restore(&device, alarm)),
+        Some(state) if state == State::Cleared.as_str() => watch.take_back(&device, alarm),
+        _ => {}
     }
 }
 
@@ -166,8 +201,8 @@ impl AlarmService {
         let properties = [
             own(property::UID, &uid),
             own(property::DEVICE, device.as_str()),
-            own("alarm", alarm),
-            own("state", state),
+            own(ALARM, alarm),
+            own(STATE, state),
             own("value", &Value::Number(*value).to_string()),
         ];
         let (topic, device) = (self.alarms.topic.as_str(), device.as_str());

@@ -94,6 +94,10 @@ pub enum Said {
 trait Service {
     /// Handles one message that was not seen before; what it returns is shown before the message is settled.
     fn handle(&mut self, received: &Received) -> impl Future<Output = Result<Vec<Said>, String>> + Send;
+    /// Queues have come or gone, and with them devices; what there is to say about it.
+    fn handle_assigned(&mut self) -> impl Future<Output = Option<Said>> + Send {
+        std::future::ready(None)
+    }
     /// Says how far it is.
     fn summary(&self) -> String;
     /// How far the group is behind, when somebody wants to know.
@@ -193,6 +197,9 @@ async fn run(
                 }
             }
             Some(Event::Assigned { queues, members }) => {
+                if let Some(said) = service.handle_assigned().await {
+                    show(said)?;
+                }
                 show(Said::Note(format!("{queues} queues are this member's, of {members} members")))?;
             }
             Some(Event::Trouble(text)) => {

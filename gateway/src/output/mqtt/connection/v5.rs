@@ -4,7 +4,7 @@ use rumqttc::{
         AsyncClient, ConnectionError, EventLoop, MqttOptions, StateError,
         mqttbytes::{
             self, QoS,
-            v5::{ConnectReturnCode, Packet, PubAckReason, PublishProperties},
+            v5::{ConnectReturnCode, DisconnectReasonCode, Packet, PubAckReason, PublishProperties},
         },
     },
 };
@@ -14,6 +14,9 @@ use super::{
     CONNECT_MS_MAX, Event, Failure, INCOMING_BYTES_MAX, KEEP_ALIVE, Outgoing, Publisher, Settings, network,
     said,
 };
+
+/// MQTT 5, section 2.4.
+const PACKET_TOO_LARGE: u8 = 0x95;
 
 pub(super) fn spawn(settings: &Settings, events: mpsc::Sender<Event>) -> (Publisher, JoinHandle<()>) {
     let mut mqtt = MqttOptions::new(&settings.client_id, &settings.host, settings.port);
@@ -72,7 +75,14 @@ fn translate(event: rumqttc::v5::Event) -> Option<Event> {
         rumqttc::v5::Event::Incoming(Packet::ConnAck(_)) => Some(Event::Connected),
         rumqttc::v5::Event::Incoming(Packet::PubAck(ack)) => Some(match ack.reason {
             PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Event::Acknowledged(ack.pkid),
-            reason => Event::Refused(ack.pkid, said("PUBACK", puback_code(reason), &format!("{reason:?}"))),
+            reason => Event::Refused {
+                packet: ack.pkid,
+                said: said("PUBACK", puback_code(reason), &format!("{reason:?}")),
+                is_final: matches!(
+                    reason,
+                    PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid
+                ),
+            },
         }),
         rumqttc::v5::Event::Outgoing(Written::Publish(packet)) => Some(Event::Written(packet)),
         _ => None,
@@ -84,8 +94,23 @@ fn failure(error: ConnectionError) -> Failure {
         ConnectionError::ConnectionRefused(code)
         | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => refused(code),
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
-            Failure::Refused(said("DISCONNECT", reason_code as u8, &format!("{reason_code:?}")))
+            let said = said("DISCONNECT", reason_code as u8, &format!("{reason_code:?}"));
+            let is_final = matches!(
+                reason_code,
+                DisconnectReasonCode::PacketTooLarge
+                    | DisconnectReasonCode::TopicNameInvalid
+                    | DisconnectReasonCode::PayloadFormatInvalid
+            );
+            if is_final { Failure::Final(said) } else { Failure::Refused(said) }
         }
+        ConnectionError::MqttState(
+            StateError::OutgoingPacketTooLarge { pkt_size, max }
+            | StateError::Deserialization(mqttbytes::Error::OutgoingPacketTooLarge { pkt_size, max }),
+        ) => Failure::Final(format!("a packet of {pkt_size} bytes, where it takes {max} at most")),
+        // Mosquitto's answer to a publish above `message_size_limit`; the standard has it for no PUBACK.
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::InvalidConnectReturnCode(PACKET_TOO_LARGE),
+        )) => Failure::Final(said("PUBACK", PACKET_TOO_LARGE, "PacketTooLarge")),
         ConnectionError::Timeout(_)
         | ConnectionError::MqttState(StateError::AwaitPingResp | StateError::CollisionTimeout) => {
             Failure::Timeout

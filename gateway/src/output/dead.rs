@@ -6,9 +6,8 @@ use std::{
 };
 
 use base64::Engine as _;
-use tidegate_rocketmq::{Illegal, wire::property};
 
-use super::{super::json, lines::Held, mapping::BusMessage};
+use super::json;
 
 /// Folder of the dead-letter files, in the data folder.
 pub(super) const FOLDER: &str = "dead-letters";
@@ -18,7 +17,17 @@ pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Files of one output that stay; with one more the oldest goes, and the log says so.
 pub(super) const FILES_MAX: usize = 16;
 
-/// Messages that the bus will never take, as JSON lines with the reason, in `NAME-00000001.jsonl` and so on.
+/// A message that the destination will never take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Letter<'m> {
+    /// Why not.
+    pub(super) why: &'m str,
+    /// Where it was to go and what it is called there.
+    pub(super) head: &'m [(&'m str, &'m str)],
+    pub(super) body: &'m [u8],
+}
+
+/// Messages that the destination will never take, as JSON lines with the reason, in `NAME-00000001.jsonl` and so on.
 ///
 /// A letter is on disk before the cursor passes its record.
 #[derive(Debug)]
@@ -49,41 +58,17 @@ impl DeadLetters {
         self.count
     }
 
-    /// Writes down a message that is not even sent.
+    /// Writes a letter down.
     ///
     /// # Errors
     /// The disk refuses.
-    pub(super) fn bury_unsent(
+    pub(super) fn bury<'m>(
         &mut self,
-        message: &BusMessage,
-        why: &Illegal,
+        letter: &Letter<'m>,
+        properties: impl Iterator<Item = (&'m str, &'m str)>,
         wall_ms: u64,
     ) -> io::Result<()> {
-        let properties = message.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let head = [
-            ("topic", message.topic.as_str()),
-            ("key", &message.key),
-            ("tag", &message.tag),
-            ("id", &message.id),
-        ];
-        self.write(&line(wall_ms, &why.to_string(), &head, properties, &message.body))
-    }
-
-    /// Writes down a message that the broker has refused for good.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub(super) fn bury(&mut self, topic: &str, held: &Held, why: &str, wall_ms: u64) -> io::Result<()> {
-        let message = &held.message;
-        let word = |name| message.property(name).unwrap_or_default();
-        let head = [
-            ("topic", topic),
-            ("key", word(property::KEYS)),
-            ("tag", word(property::TAGS)),
-            ("id", word(property::UNIQ_KEY)),
-        ];
-        let own = property::parse(message.properties()).filter(|(name, _)| !property::is_reserved(name));
-        self.write(&line(wall_ms, why, &head, own, message.body()))
+        self.write(&line(wall_ms, letter, properties))
     }
 
     /// Returns when every letter is on disk.
@@ -161,23 +146,21 @@ impl DeadLetters {
 
 fn line<'m>(
     wall_ms: u64,
-    why: &str,
-    head: &[(&str, &str)],
+    letter: &Letter<'m>,
     properties: impl Iterator<Item = (&'m str, &'m str)>,
-    body: &[u8],
 ) -> String {
     let mut line = String::from("{");
     json::push_number(&mut line, "ts", wall_ms);
-    json::push_text(&mut line, "reason", why);
-    head.iter().for_each(|(name, value)| json::push_text(&mut line, name, value));
+    json::push_text(&mut line, "reason", letter.why);
+    letter.head.iter().for_each(|(name, value)| json::push_text(&mut line, name, value));
     json::push_name(&mut line, "properties");
     line.push('{');
     properties.for_each(|(name, value)| json::push_text(&mut line, name, value));
     line.push('}');
-    match str::from_utf8(body) {
+    match str::from_utf8(letter.body) {
         Ok(text) => json::push_text(&mut line, "body", text),
         Err(_) => {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(body);
+            let encoded = base64::engine::general_purpose::STANDARD.encode(letter.body);
             json::push_text(&mut line, "body_base64", &encoded);
         }
     }
@@ -189,16 +172,10 @@ fn line<'m>(
 mod tests {
     use super::*;
 
-    fn message(body: &[u8]) -> BusMessage {
-        BusMessage {
-            topic: "iot-topic".to_owned(),
-            key: "sensor_1".to_owned(),
-            tag: "t".to_owned(),
-            id: "id".to_owned(),
-            sharding_key: "sensor_1".to_owned(),
-            properties: vec![("tg_seq".to_owned(), "42".to_owned())],
-            body: body.to_vec(),
-        }
+    fn bury(letters: &mut DeadLetters, why: &str, body: &[u8], wall_ms: u64) {
+        let head = [("topic", "iot-topic"), ("id", "id")];
+        let properties = [("tg_seq", "42")].into_iter();
+        letters.bury(&Letter { why, head: &head, body }, properties, wall_ms).unwrap();
     }
 
     fn files(data: &Path) -> Vec<String> {
@@ -213,13 +190,13 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let mut letters = DeadLetters::new(data.path(), "rocketmq");
         assert!(!data.path().join(FOLDER).exists(), "nothing is made before there is one");
-        letters.bury_unsent(&message(b"36.5"), &Illegal::Topic("a/b".to_owned()), 7).unwrap();
-        letters.bury_unsent(&message(&[0xFF]), &Illegal::Properties(9), 8).unwrap();
+        bury(&mut letters, "no topic may be called \"a/b\"", b"36.5", 7);
+        bury(&mut letters, "no", &[0xFF], 8);
         letters.sync().unwrap();
         let text = fs::read_to_string(data.path().join(FOLDER).join("rocketmq-00000001.jsonl")).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines[0]["reason"], "no topic may be called \"a/b\"");
-        assert_eq!((&lines[0]["key"], &lines[0]["id"]), (&"sensor_1".into(), &"id".into()));
+        assert_eq!((&lines[0]["topic"], &lines[0]["id"]), (&"iot-topic".into(), &"id".into()));
         assert_eq!((&lines[0]["properties"]["tg_seq"], &lines[0]["body"]), (&"42".into(), &"36.5".into()));
         assert_eq!((&lines[1]["body_base64"], &lines[1]["ts"]), (&"/w==".into(), &8.into()));
         assert_eq!(letters.count(), 2);
@@ -230,16 +207,16 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let mut letters = DeadLetters { bytes_max: 1, ..DeadLetters::new(data.path(), "bus") };
         let mut other = DeadLetters::new(data.path(), "bus-2");
-        other.bury_unsent(&message(b"x"), &Illegal::Properties(9), 0).unwrap();
+        bury(&mut other, "no", b"x", 0);
         for _ in 0..FILES_MAX + 3 {
-            letters.bury_unsent(&message(b"x"), &Illegal::Properties(9), 0).unwrap();
+            bury(&mut letters, "no", b"x", 0);
         }
         let names: Vec<_> =
             files(data.path()).into_iter().filter(|name| !name.starts_with("bus-2")).collect();
         assert_eq!(names.len(), FILES_MAX);
         assert_eq!(names.last().unwrap(), "bus-00000019.jsonl");
         let mut again = DeadLetters::new(data.path(), "bus");
-        again.bury_unsent(&message(b"x"), &Illegal::Properties(9), 0).unwrap();
+        bury(&mut again, "no", b"x", 0);
         assert_eq!(files(data.path()).len(), FILES_MAX + 1, "a new start goes on in the newest file");
     }
 }

@@ -1,0 +1,59 @@
+//! From a device's send to the receipt by a consumer of the bus, with gateway, bus, devices and consumer on this machine.
+//!
+//! A device stamps its reading in whole milliseconds, cut off, so that each figure is up to one millisecond too high. In
+//! it are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it.
+
+use std::{fs, time::Duration};
+
+use tidegate_tests::{Gateway, RocketMq, Simulator};
+
+use crate::bus::Options;
+
+/// Of 99.9 % of the readings, on a machine that has nothing else to do.
+const P999_MS_MAX: f64 = 10.0;
+/// Devices: at 5,000 messages a second each sends one every 200 ms.
+const DEVICES: usize = 1_000;
+
+/// Prints each round; whether the bar is kept by the median.
+pub fn measure(options: &Options, rate: usize) -> bool {
+    let own = options.name_server.is_none().then(RocketMq::start_at_full_speed);
+    let name_server = options.name_server.clone().or_else(|| own.as_ref().map(RocketMq::name_server));
+    let name_server = name_server.expect("a bus runs, or was started");
+    let Options { seconds, rounds, .. } = options;
+    println!(
+        "\n{rate} messages a second from {DEVICES} devices for {seconds} s, over the bus at {name_server}"
+    );
+    println!("    p50 ms   p99 ms p99.9 ms   max ms   messages  lost  load average before");
+    let mut highs: Vec<f64> = (0..*rounds).map(|_| round(options, rate, &name_server)).collect();
+    highs.sort_by(f64::total_cmp);
+    let median = highs[highs.len() / 2];
+    let kept = median <= P999_MS_MAX;
+    println!(
+        "bus latency: median p99.9 {median:.2} ms, bar {P999_MS_MAX} ms on a quiet machine: {}",
+        if kept { "kept" } else { "NOT KEPT" }
+    );
+    kept
+}
+
+fn round(options: &Options, rate: usize, name_server: &str) -> f64 {
+    let mut gateway = Gateway::make();
+    let output = format!("[[output]]\ntype = \"rocketmq\"\nname_servers = [\"{name_server}\"]\n");
+    gateway.configure("[[output]]\n", &format!("{output}\n[[output]]\n"));
+    gateway.run();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let interval = format!("{}us", DEVICES * 1_000_000 / rate);
+    let duration = format!("{}s", options.seconds);
+    let target = format!("mqtt://127.0.0.1:{}", gateway.port);
+    let devices = DEVICES.to_string();
+    let words =
+        ["--target", &target, "--devices", &devices, "--interval", &interval, "--duration", &duration];
+    let simulator = Simulator::start_audited(&gateway, DEVICES, &format!("rocketmq://{name_server}"), &words);
+    let report = simulator.finish(Duration::from_secs(options.seconds as u64 + 120));
+    let [p50, p99, p999, max] =
+        ["p50", "p99", "p999", "max"].map(|name| report.number(&format!("audit.end_to_end_ms.{name}")));
+    let [messages, lost] = ["acknowledged", "lost"].map(|name| report.number(&format!("audit.{name}")));
+    let load = load.split(' ').next().unwrap_or_default();
+    println!("   {p50:>7.2} {p99:>8.2} {p999:>8.2} {max:>8.2} {messages:>10} {lost:>5}  {load}");
+    gateway.stop();
+    p999
+}
