@@ -111,9 +111,7 @@ impl Credential {
     /// Reads the stored form back; `None` when it is no such form.
     pub(super) fn from_stored(kind: CredentialKind, salt: &[u8], hash: &[u8]) -> Option<Self> {
         match kind {
-            CredentialKind::Secret => {
-                Some(Self::secret(salt.try_into().ok()?, hash.try_into().ok()?))
-            }
+            CredentialKind::Secret => Some(Self::secret(salt.try_into().ok()?, hash.try_into().ok()?)),
             CredentialKind::Password => {
                 let phc = std::str::from_utf8(hash).ok()?;
                 if MosquittoHash::is_meant(phc) {

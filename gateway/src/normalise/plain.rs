@@ -156,7 +156,9 @@ impl<'a> Scan<'a> {
     fn envelope(&mut self, word: &Word) -> Option<()> {
         let number = self.whole()?;
         match word {
-            Word::Boot if self.numbers.boot.is_none() => self.numbers.boot = Some(u32::try_from(number).ok()?),
+            Word::Boot if self.numbers.boot.is_none() => {
+                self.numbers.boot = Some(u32::try_from(number).ok()?);
+            }
             Word::Sequence if self.numbers.sequence.is_none() => self.numbers.sequence = Some(number),
             Word::Ts if self.numbers.ts.is_none() => self.numbers.ts = Some(number),
             _ => return None,

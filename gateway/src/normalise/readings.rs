@@ -88,7 +88,9 @@ impl<'a> Readings<'a> {
     pub fn numbers_at(&self, index: usize) -> Option<Numbers> {
         match self.plain() {
             Some(plain) => (index == 0).then_some(plain.numbers),
-            None => self.all.get(index).map(|&Reading { boot, sequence, ts, .. }| Numbers { boot, sequence, ts }),
+            None => {
+                self.all.get(index).map(|&Reading { boot, sequence, ts, .. }| Numbers { boot, sequence, ts })
+            }
         }
     }
 
