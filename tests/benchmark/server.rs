@@ -27,7 +27,10 @@ pub enum Protocol {
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// As `tidegate quickstart` makes it, with its file output.
     Tidegate,
+    /// Without outputs: what to take and to acknowledge costs alone.
+    TidegateAlone,
     Mosquitto,
     Libcoap,
 }
@@ -36,9 +39,10 @@ impl Kind {
     pub fn of(word: &str) -> Result<Self, String> {
         match word {
             "tidegate" => Ok(Self::Tidegate),
+            "tidegate-alone" => Ok(Self::TidegateAlone),
             "mosquitto" => Ok(Self::Mosquitto),
             "libcoap" => Ok(Self::Libcoap),
-            _ => Err(format!("no server {word}; there are tidegate, mosquitto and libcoap")),
+            _ => Err(format!("no server {word}; there are tidegate, tidegate-alone, mosquitto and libcoap")),
         }
     }
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tidegate => "tidegate",
+            Self::TidegateAlone => "tidegate-alone",
             Self::Mosquitto => "mosquitto",
             Self::Libcoap => "libcoap",
         })
@@ -68,7 +73,8 @@ enum Process {
 impl Server {
     pub fn start(kind: Kind, logins: usize) -> Self {
         match kind {
-            Kind::Tidegate => start_tidegate(logins),
+            Kind::Tidegate => start_tidegate(logins, Gateway::make()),
+            Kind::TidegateAlone => start_tidegate(logins, without_outputs()),
             Kind::Mosquitto => start_mosquitto(logins),
             Kind::Libcoap => start_libcoap(logins),
         }
@@ -136,8 +142,16 @@ pub fn cpu_s_of(pid: u32) -> f64 {
     (ticks(14) + ticks(15)) / TICKS_PER_S
 }
 
-fn start_tidegate(logins: usize) -> Server {
-    let gateway = Gateway::make();
+fn without_outputs() -> Gateway {
+    let mut gateway = Gateway::make();
+    let text = fs::read_to_string(gateway.config_path()).expect("quickstart wrote it");
+    let from = text.find("[[output]]").expect("quickstart writes to files");
+    let output = text[from..].split("\n\n").next().expect("at least its header").to_owned();
+    gateway.configure(&output, "").configure("data = ", "output = []\ndata = ");
+    gateway
+}
+
+fn start_tidegate(logins: usize, gateway: Gateway) -> Server {
     let credentials = gateway.add_devices(logins, "sensor_b");
     let logins = read_credentials(&credentials);
     let mut gateway = Box::new(gateway);

@@ -5,8 +5,8 @@ const LAST: Duration = Duration::from_secs(30);
 /// The longest wait for a destination that is not there: what is sent to find out is a connection or a greeting.
 const LAST_AWAY: Duration = Duration::from_secs(5);
 
-/// Waits that double from 0.1 s to 30 s, or to 5 s for a destination that is not there, each shortened by up to a half at random, so that many bridges do not
-/// come back to a recovered server in step.
+/// Waits that double from 0.1 s to 30 s, or to 5 s for a destination that is not there, each shortened by up to a half
+/// at random, so that many bridges do not come back to a recovered server in step.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
