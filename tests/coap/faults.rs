@@ -163,16 +163,18 @@ fn more_than_can_wait_for_a_slow_disk_is_told_so() {
     }
     drop(slow);
     while take(Duration::from_secs(6)) {}
-    let count = |code| codes.values().filter(|found| **found == code).count();
-    let (taken, refused) = (count(CHANGED), count(UNAVAILABLE));
-    println!("{taken} taken, {refused} refused of {}", requests.len());
-    assert!(taken >= HELD_MAX, "those that may wait are stored when there is room: {taken}");
-    assert!(refused > 0 && taken + refused == requests.len(), "each is answered: {refused} refused");
-    // What was refused is not remembered: it is taken now.
-    let again = requests.iter().find(|request| codes.get(&request.token) == Some(&UNAVAILABLE));
-    let again = client.exchange(again.expect("one was refused"));
-    assert_eq!(again.response.code, CHANGED);
-    assert_eq!(stored(&rig.gateway), before + taken as u64 + 2);
+    let refused: Vec<_> =
+        requests.iter().filter(|request| codes.get(&request.token) == Some(&UNAVAILABLE)).collect();
+    println!("{} answered, {} of them refused, of {}", codes.len(), refused.len(), requests.len());
+    assert!(!refused.is_empty() && refused.len() <= requests.len() - HELD_MAX, "{} refused", refused.len());
+    // What was refused is not remembered and is taken now; what was taken has its answer again, where the client's
+    // kernel dropped it.
+    for request in &requests {
+        if codes.get(&request.token) != Some(&CHANGED) {
+            assert_eq!(client.exchange(request).response.code, CHANGED);
+        }
+    }
+    assert_eq!(stored(&rig.gateway), before + 1 + requests.len() as u64);
     rig.assert_well_and_counted();
 }
 

@@ -30,9 +30,11 @@ impl Hurt {
             .expect("strace is installed");
         let status = thread.join("status");
         eventually("strace has the thread", || {
-            let status = fs::read_to_string(&status).unwrap_or_default();
-            let traced = |line: &str| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0");
-            status.lines().any(traced).then_some(())
+            // The fault may have killed it already.
+            let Ok(status) = fs::read_to_string(&status) else { return Some(()) };
+            let word =
+                |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim();
+            (word("TracerPid:") != "0" || word("State:").starts_with(['Z', 'X'])).then_some(())
         });
         Self(strace)
     }
