@@ -40,7 +40,7 @@ const DRAIN_MS_MAX: u64 = 5_000;
 pub(super) const DELIVERY_MS_MAX: Millis = 600_000;
 /// Records of a batch that is worth a delivery of its own.
 const FULL_ENOUGH: usize = 256;
-/// Records of a batch up to which there is no load: each goes out as soon as it is on disk.
+/// Records of a batch below which there is no load: each batch goes out as soon as it is on disk.
 const FEW: usize = 24;
 /// How long a bridge lets smaller batches grow under load: much less than an output takes anyway.
 const GATHER: Duration = Duration::from_millis(2);
