@@ -5,7 +5,7 @@ use tidegate_protocol::serial::{
     FromGateway, LinkKey, Outcome, Reason, Refuse, Welcome,
 };
 
-use super::{Action, FRAME_WAIT_MS, Link, State};
+use super::{Action, FRAME_WAIT_MS, Link, State, WAIT_MS_MAX};
 use crate::store::{Identity, Store};
 
 impl<S: Store<C>, const C: usize> Link<S, C> {
@@ -119,7 +119,7 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
         let reason = Reason::from_code(refuse.reason);
         self.is_refused = matches!(reason, Reason::BadCredentials | Reason::NotAuthorized);
         self.counts.refused = self.counts.refused.saturating_add(u64::from(self.is_refused));
-        let wait_ms = self.backoff.failed().max(u64::from(refuse.wait_ms));
+        let wait_ms = self.backoff.failed().max(asked_wait_ms(refuse));
         self.state = State::Down { until_ms: now_ms.saturating_add(wait_ms) };
     }
 
@@ -128,9 +128,9 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
             Reason::NotAcceptable => self.counts.refused = self.counts.refused.saturating_add(1),
             Reason::UnknownKind => self.skip_gap(),
             _ => {
-                let wait_ms = match refuse.wait_ms {
+                let wait_ms = match asked_wait_ms(refuse) {
                     0 => self.backoff.failed(),
-                    wait_ms => u64::from(wait_ms),
+                    wait_ms => wait_ms,
                 };
                 if let State::Up { flight, hold_until_ms, .. } = &mut self.state {
                     *flight = None;
@@ -202,4 +202,9 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     pub(super) fn wait_ms(tries: u8) -> u64 {
         FRAME_WAIT_MS << u32::from(tries.min(3))
     }
+}
+
+/// What a refusal asks for, as far as a board does as it is told.
+fn asked_wait_ms(refuse: &Refuse) -> u64 {
+    u64::from(refuse.wait_ms).min(WAIT_MS_MAX)
 }

@@ -26,6 +26,8 @@ use crate::{
 pub const FRAME_WAIT_MS: u64 = 2_000;
 /// Tries of a frame before the link is given up and begun anew.
 const TRIES_MAX: u8 = 5;
+/// The longest wait that a gateway can ask for: an hour. Who forges a refusal does not silence a board for longer.
+const WAIT_MS_MAX: u64 = 60 * 60 * 1_000;
 /// Commands whose answers wait to be sent; one more is not taken, and the gateway asks again.
 const ANSWERS_MAX: usize = 4;
 

@@ -2,11 +2,11 @@
 
 use std::vec::Vec;
 
-use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason};
+use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason, Refuse};
 
 use super::{Gateway, identity, node, sent, talk};
 use crate::{
-    node::{Action, Signal},
+    node::{Action, Signal, WAIT_MS_MAX},
     store::Store,
 };
 
@@ -186,4 +186,19 @@ fn no_room_at_the_gateway_is_waited_for() {
     assert!(gateway.taken.is_empty());
     talk(&mut node, &mut gateway, 30_000);
     assert_eq!(gateway.taken.len(), 1);
+}
+
+#[test]
+fn no_refusal_silences_a_board_for_longer_than_the_longest_wait() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    sent(&mut node, 0);
+    let refuse = Refuse { reason: Reason::TooMany.code(), frame: 0, boot: 0, sequence: 0, wait_ms: u32::MAX };
+    let forged = gateway.frame(&refuse, false);
+    node.handle_bytes(&forged, 0);
+    assert_eq!(node.poll_timeout(), Some(WAIT_MS_MAX), "before a link");
+    talk(&mut node, &mut gateway, WAIT_MS_MAX);
+    gateway.refuses = Some((Reason::NoRoom, u32::MAX));
+    node.handle_reading([Some(1)], WAIT_MS_MAX);
+    talk(&mut node, &mut gateway, WAIT_MS_MAX);
+    assert_eq!(node.poll_timeout(), Some(2 * WAIT_MS_MAX), "in a link");
 }
