@@ -5,7 +5,7 @@ use tidegate_protocol::serial::{
     FromGateway, LinkKey, Outcome, Reason, Refuse, Welcome,
 };
 
-use super::{Action, FRAME_WAIT_MS, Link, State, WAIT_MS_MAX};
+use super::{Action, FRAME_WAIT_MS, Link, State, WAIT_MS_MAX, WALL_MS_MAX};
 use crate::store::{Identity, Store};
 
 impl<S: Store<C>, const C: usize> Link<S, C> {
@@ -92,7 +92,7 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     }
 
     fn set_time(&mut self, wall_ms: u64, now_ms: u64) {
-        if wall_ms > now_ms {
+        if wall_ms > now_ms && wall_ms <= WALL_MS_MAX {
             self.wall_at_start_ms = Some(wall_ms - now_ms);
         }
     }

@@ -28,6 +28,8 @@ pub const FRAME_WAIT_MS: u64 = 2_000;
 const TRIES_MAX: u8 = 5;
 /// The longest wait that a gateway can ask for: an hour. Who forges a refusal does not silence a board for longer.
 const WAIT_MS_MAX: u64 = 60 * 60 * 1_000;
+/// The latest time that a board believes, Unix milliseconds: readings have room for times of 49 bits.
+const WALL_MS_MAX: u64 = 1 << 48;
 /// Commands whose answers wait to be sent; one more is not taken, and the gateway asks again.
 const ANSWERS_MAX: usize = 4;
 

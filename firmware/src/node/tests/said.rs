@@ -2,11 +2,11 @@
 
 use std::vec::Vec;
 
-use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason, Refuse};
+use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason, Refuse, Time};
 
 use super::{Gateway, identity, node, sent, talk};
 use crate::{
-    node::{Action, Signal, WAIT_MS_MAX},
+    node::{Action, Signal, WAIT_MS_MAX, WALL_MS_MAX},
     store::Store,
 };
 
@@ -201,4 +201,22 @@ fn no_refusal_silences_a_board_for_longer_than_the_longest_wait() {
     node.handle_reading([Some(1)], WAIT_MS_MAX);
     talk(&mut node, &mut gateway, WAIT_MS_MAX);
     assert_eq!(node.poll_timeout(), Some(2 * WAIT_MS_MAX), "in a link");
+}
+
+#[test]
+fn a_time_that_no_reading_has_room_for_is_not_believed() {
+    let (mut node, mut gateway) = (node::<16>(Some(identity())), Gateway::new());
+    // Numbers, digits and boots are as long as they can be.
+    node.link.sequence = u32::MAX - 32;
+    gateway.mark = (u32::MAX - 1, 1);
+    gateway.wall_ms = u64::MAX;
+    talk(&mut node, &mut gateway, 0);
+    (1..=16).for_each(|at| node.handle_reading([Some(i32::MIN + at)], 0));
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken.iter().map(|taken| taken.2).collect::<Vec<_>>(), [0; 16]);
+    let latest = gateway.frame(&Time { wall_ms: WALL_MS_MAX }, true);
+    node.handle_bytes(&latest, 0);
+    (1..=16).for_each(|at| node.handle_reading([Some(i32::MIN + at)], 0));
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken[16..].iter().map(|taken| taken.2).collect::<Vec<_>>(), [WALL_MS_MAX; 16]);
 }
