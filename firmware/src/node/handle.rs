@@ -1,5 +1,7 @@
 //! What the gateway says.
 
+use core::cmp::Ordering;
+
 use tidegate_protocol::serial::{
     Acknowledge, Adopt, Answer, BodyError, Challenge, Command, CommandBody, DeviceKey, Direction, Frame,
     FromGateway, LinkKey, Outcome, Reason, Refuse, Welcome,
@@ -98,18 +100,23 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     }
 
     fn handle_acknowledge(&mut self, acknowledge: Acknowledge) {
-        let State::Up { flight, hold_until_ms, .. } = &mut self.state else { return };
-        let Some(sent) = *flight else { return };
-        let base = self.store.identity().map_or(0, |identity| identity.boot_base);
-        let Some(boot) = acknowledge.boot.checked_sub(base) else { return };
-        let sequence = u32::try_from(acknowledge.sequence).unwrap_or(u32::MAX);
+        let State::Up { flight: Some(sent), .. } = &self.state else { return };
+        let (boot, last) = sent.last;
         // What was not sent cannot be acknowledged.
-        let place = (boot, sequence).min(sent.last);
-        if place >= sent.last {
+        let covered = match acknowledge.boot.cmp(&self.wire_boot(boot)) {
+            Ordering::Less => return,
+            Ordering::Equal => {
+                u32::try_from(acknowledge.sequence).map_or(last, |sequence| sequence.min(last))
+            }
+            Ordering::Greater => last,
+        };
+        if let State::Up { flight, hold_until_ms, .. } = &mut self.state
+            && covered == last
+        {
             *flight = None;
             *hold_until_ms = 0;
         }
-        self.store.forget(place);
+        self.store.forget((boot, covered));
         self.backoff.succeeded();
     }
 

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason, Refuse, Time};
+use tidegate_protocol::serial::{Adopt, Command, CommandBody, Outcome, Reason, Refuse, Time};
 
 use super::{Gateway, identity, node, sent, talk};
 use crate::{
@@ -219,4 +219,16 @@ fn a_time_that_no_reading_has_room_for_is_not_believed() {
     (1..=16).for_each(|at| node.handle_reading([Some(i32::MIN + at)], 0));
     talk(&mut node, &mut gateway, 0);
     assert_eq!(gateway.taken[16..].iter().map(|taken| taken.2).collect::<Vec<_>>(), [WALL_MS_MAX; 16]);
+}
+
+#[test]
+fn a_board_behind_the_highest_boot_forgets_what_is_acknowledged() {
+    let (mut node, mut gateway) = (node::<8>(None), Gateway::new());
+    let (hardware, device, secret) = ("e6614103e7452c2f", "kitchen", super::SECRET);
+    let adopt = gateway.frame(&Adopt { hardware, device, secret, boot_seen: u32::MAX }, false);
+    node.handle_bytes(&adopt, 0);
+    node.handle_reading([Some(1)], 0);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken, [(u32::MAX, 1, 0, Some(1))]);
+    assert!(node.store().is_empty());
 }
