@@ -133,7 +133,7 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     fn handle_refuse(&mut self, refuse: &Refuse, now_ms: u64) {
         match Reason::from_code(refuse.reason) {
             Reason::NotAcceptable => self.counts.refused = self.counts.refused.saturating_add(1),
-            Reason::UnknownKind => self.skip_gap(),
+            Reason::UnknownKind => self.skip_gap(refuse.frame),
             _ => {
                 let wait_ms = match asked_wait_ms(refuse) {
                     0 => self.backoff.failed(),
@@ -147,13 +147,11 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
         }
     }
 
-    /// A gateway that knows no gaps has taken note of this one by refusing it.
-    fn skip_gap(&mut self) {
+    /// A gateway that knows no gaps has taken note of this one by refusing it. Whatever else it does not know leaves the
+    /// gap where it is.
+    fn skip_gap(&mut self, frame: u32) {
         let State::Up { flight, .. } = &mut self.state else { return };
-        if let (Some(sent), Some(gap)) = (*flight, self.store.dropped())
-            && sent.last == (gap.boot, gap.to)
-        {
-            *flight = None;
+        if let Some(sent) = flight.take_if(|sent| sent.is_gap && sent.frame == frame) {
             self.store.forget(sent.last);
         }
     }

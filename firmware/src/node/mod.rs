@@ -101,6 +101,9 @@ enum State {
 struct Flight {
     /// The last place in it, by the board's own count.
     last: Place,
+    /// The number of the frame that it was sent in last.
+    frame: u32,
+    is_gap: bool,
     tries: u8,
     /// When it is sent again.
     due_ms: u64,

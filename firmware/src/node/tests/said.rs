@@ -232,3 +232,20 @@ fn a_board_behind_the_highest_boot_forgets_what_is_acknowledged() {
     assert_eq!(gateway.taken, [(u32::MAX, 1, 0, Some(1))]);
     assert!(node.store().is_empty());
 }
+
+#[test]
+fn a_gap_is_given_up_for_its_own_refusal_alone() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    (1..=9).for_each(|at| node.handle_reading([Some(at)], 0));
+    assert_eq!(sent(&mut node, 0).len(), 1, "the gap, behind the proof");
+    for (frame, is_left) in [(1, true), (3, true), (2, false)] {
+        let reason = Reason::UnknownKind.code();
+        let refuse = gateway.frame(&Refuse { reason, frame, boot: 0, sequence: 0, wait_ms: 0 }, true);
+        node.handle_bytes(&refuse, 0);
+        assert_eq!(node.store().dropped().is_some(), is_left, "{frame}");
+    }
+    talk(&mut node, &mut gateway, 0);
+    assert!(gateway.gaps.is_empty());
+    assert_eq!(gateway.taken.len(), 8, "the readings behind it are as they were");
+}
