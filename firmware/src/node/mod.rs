@@ -8,6 +8,8 @@
 mod handle;
 mod send;
 
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests;
 
