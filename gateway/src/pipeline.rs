@@ -18,7 +18,7 @@ use tidegate_protocol::Topic;
 use crate::{
     auth::{Denied, Login, Registry, Role},
     clock::Clock,
-    normalise::{Input, Reject, Routes},
+    normalise::{Input, Known, Reject, Routes},
     session,
     spool::{Envelope, Kind, Lane, Position, Protocol, Spool, Uid, Unavailable},
 };
@@ -145,6 +145,7 @@ impl Pipeline {
             payload: publish.payload,
             content_type: publish.content_type,
             ts_gw,
+            known: Known::default(),
         };
         let routes = self.routes.load();
         let message = routes.normalise(&input)?;
@@ -160,7 +161,8 @@ impl Pipeline {
             envelope.uid = Uid::Device { boot, sequence };
         }
         envelope.ts_dev = message.ts();
-        let position = self.spool.append_held(message.lane, &envelope, 0, publish.payload)?;
+        let shape = message.known().shape.code();
+        let position = self.spool.append_held(message.lane, &envelope, shape, publish.payload)?;
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(position)
     }

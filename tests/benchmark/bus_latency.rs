@@ -1,13 +1,14 @@
 //! From a device's send to the receipt by a consumer of the bus, with gateway, bus, devices and consumer on this machine.
 //!
 //! A device stamps its reading in whole milliseconds, cut off, so that each figure is up to one millisecond too high. In
-//! it are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it.
+//! it are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it. The
+//! acknowledgement's own share stands beside it. The bus is the only output, as in the measurement of the backlog.
 
 use std::{fs, time::Duration};
 
 use tidegate_tests::{Gateway, RocketMq, Simulator};
 
-use crate::bus::Options;
+use crate::bus::{Options, drop_file_output};
 
 /// Of 99.9 % of the readings, on a machine that has nothing else to do.
 const P999_MS_MAX: f64 = 10.0;
@@ -23,7 +24,9 @@ pub fn measure(options: &Options, rate: usize) -> bool {
     println!(
         "\n{rate} messages a second from {DEVICES} devices for {seconds} s, over the bus at {name_server}"
     );
-    println!("    p50 ms   p99 ms p99.9 ms   max ms   messages  lost  load average before");
+    println!(
+        "    p50 ms   p99 ms p99.9 ms   max ms | acknowledged p50   p99 p99.9 | messages lost  busy  load before"
+    );
     let mut highs: Vec<f64> = (0..*rounds).map(|_| round(options, rate, &name_server)).collect();
     highs.sort_by(f64::total_cmp);
     let median = highs[highs.len() / 2];
@@ -39,8 +42,10 @@ fn round(options: &Options, rate: usize, name_server: &str) -> f64 {
     let mut gateway = Gateway::make();
     let output = format!("[[output]]\ntype = \"rocketmq\"\nname_servers = [\"{name_server}\"]\n");
     gateway.configure("[[output]]\n", &format!("{output}\n[[output]]\n"));
+    drop_file_output(&gateway);
     gateway.run();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let before = Ticks::now();
     let interval = format!("{}us", DEVICES * 1_000_000 / rate);
     let duration = format!("{}s", options.seconds);
     let target = format!("mqtt://127.0.0.1:{}", gateway.port);
@@ -51,9 +56,37 @@ fn round(options: &Options, rate: usize, name_server: &str) -> f64 {
     let report = simulator.finish(Duration::from_secs(options.seconds as u64 + 120));
     let [p50, p99, p999, max] =
         ["p50", "p99", "p999", "max"].map(|name| report.number(&format!("audit.end_to_end_ms.{name}")));
+    let busy = 100.0 * before.busy_share();
+    let [told50, told99, told999] =
+        ["p50", "p99", "p999"].map(|name| report.number(&format!("round_trip_ms.{name}")));
     let [messages, lost] = ["acknowledged", "lost"].map(|name| report.number(&format!("audit.{name}")));
     let load = load.split(' ').next().unwrap_or_default();
-    println!("   {p50:>7.2} {p99:>8.2} {p999:>8.2} {max:>8.2} {messages:>10} {lost:>5}  {load}");
+    println!(
+        "   {p50:>7.2} {p99:>8.2} {p999:>8.2} {max:>8.2} | {told50:>16.2} {told99:>5.2} {told999:>5.2} | {messages:>8} {lost:>4} {busy:>4.0}%  {load}"
+    );
     gateway.stop();
     p999
+}
+
+/// Time of all processors since the start of the machine, in ticks, of proc_stat(5).
+struct Ticks {
+    all: f64,
+    idle: f64,
+}
+
+impl Ticks {
+    fn now() -> Self {
+        let stat = fs::read_to_string("/proc/stat").expect("Linux has it");
+        let first = stat.lines().next().expect("a line of all processors");
+        let fields: Vec<f64> =
+            first.split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; what guests took is in user.
+        Self { all: fields[..8].iter().sum(), idle: fields[3] + fields[4] }
+    }
+
+    /// Of all the time since then.
+    fn busy_share(&self) -> f64 {
+        let now = Self::now();
+        1.0 - (now.idle - self.idle) / (now.all - self.all)
+    }
 }

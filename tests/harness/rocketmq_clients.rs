@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -89,8 +89,24 @@ fn python(bus: &RocketMq, login: BusLogin<'_>, client: BusClient, program: &str)
 
 /// A program that prints lines until it is stopped.
 pub struct BusConsumer {
+    command: String,
     child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
+    complaints: Lines,
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// What a program prints there, as it comes.
+fn lines_of(printed: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let sink = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(printed).lines().map_while(Result::ok) {
+            sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    });
+    lines
 }
 
 impl BusConsumer {
@@ -118,18 +134,12 @@ impl BusConsumer {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let printed = BufReader::new(child.stdout.take().expect("a pipe"));
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in printed.lines().map_while(Result::ok) {
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Self { child, lines }
+        let lines = lines_of(child.stdout.take().expect("a pipe"));
+        let complaints = lines_of(child.stderr.take().expect("a pipe"));
+        Self { command: format!("{command:?}"), child, lines, complaints }
     }
 
     /// Lines so far.
@@ -147,7 +157,13 @@ impl BusConsumer {
     /// Messages once there are `count`, that is at least as many, within `time_max`.
     pub fn wait_for(&self, count: usize, time_max: Duration) -> Vec<Value> {
         let enough = within(time_max, || (self.count() >= count).then_some(()));
-        assert!(enough.is_some(), "{} messages instead of {count} within {time_max:?}", self.count());
+        assert!(
+            enough.is_some(),
+            "{} messages instead of {count} within {time_max:?}; what {} said:\n{}",
+            self.count(),
+            self.command,
+            self.complaints.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        );
         self.messages()
     }
 

@@ -157,14 +157,7 @@ fn show(routes: &Routes, record: &Record<'_>) -> Vec<Shown> {
         Kind::Session | Kind::Command | Kind::Lifecycle => return Vec::new(),
     }
     let Ok(device) = DeviceId::new(envelope.device) else { return plain(excerpt(record.payload)) };
-    let input = Input {
-        device: &device,
-        topic: envelope.topic,
-        payload: record.payload,
-        content_type: envelope.content_type,
-        ts_gw: envelope.ts_gw,
-    };
-    match routes.normalise(&input) {
+    match routes.normalise(&Input::of_record(record, &device)) {
         Ok(message) => match &message.content {
             Content::Readings(readings) => readings
                 .iter()

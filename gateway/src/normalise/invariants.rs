@@ -5,7 +5,7 @@ use std::{collections::HashSet, str};
 use tidegate_protocol::{DeviceId, MEASUREMENTS_MAX, Reading, Value};
 
 use super::{
-    BodyForm, Content, Input, Message, OUTPUT_TOPIC_LEN_MAX, READINGS_MAX, RouteConfig, Routes, json,
+    BodyForm, Content, Input, Known, Message, OUTPUT_TOPIC_LEN_MAX, READINGS_MAX, RouteConfig, Routes, json,
 };
 
 /// When the gateway took the inputs of the checks, in Unix milliseconds.
@@ -39,7 +39,8 @@ pub fn check_bytes(data: &[u8]) -> Result<(), String> {
         Ok(device) => device,
         Err(_) => DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?,
     };
-    let input = Input { device: &device, topic, payload, content_type: None, ts_gw: NOW_MS };
+    let input =
+        Input { device: &device, topic, payload, content_type: None, ts_gw: NOW_MS, known: Known::default() };
     check(&Routes::default(), &input)?;
     check(&routes(SAMPLE_ROUTES.as_bytes())?, &input)?;
     routes(payload).map_or(Ok(()), |routes| check(&routes, &input))
@@ -56,7 +57,17 @@ pub fn check_routes(data: &[u8]) -> Result<(), String> {
     let topic = fields.next().and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default();
     let payload = fields.next().unwrap_or_default();
     let device = DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?;
-    check(&routes, &Input { device: &device, topic, payload, content_type: None, ts_gw: NOW_MS })
+    check(
+        &routes,
+        &Input {
+            device: &device,
+            topic,
+            payload,
+            content_type: None,
+            ts_gw: NOW_MS,
+            known: Known::default(),
+        },
+    )
 }
 
 /// Reads a media type, a topic and a payload out of any bytes, and checks what becomes of the payload without routes
@@ -74,7 +85,8 @@ pub fn check_senml(data: &[u8]) -> Result<(), String> {
     };
     let topic = if choice & 4 == 0 { "telemetry" } else { "pack" };
     let device = DeviceId::new("sensor_1").map_err(|problem| problem.to_string())?;
-    let input = Input { device: &device, topic, payload, content_type, ts_gw: NOW_MS };
+    let input =
+        Input { device: &device, topic, payload, content_type, ts_gw: NOW_MS, known: Known::default() };
     check(&Routes::default(), &input)?;
     check(&routes(SAMPLE_ROUTES.as_bytes())?, &input)
 }
@@ -98,6 +110,14 @@ pub fn check(routes: &Routes, input: &Input<'_>) -> Result<(), String> {
     let Ok(message) = first else { return Ok(()) };
     let again = routes.normalise(&Input { device: &message.device, ..*input });
     ensure(again.as_ref() == Ok(&message), "the message's own device gives the same message")?;
+    let known = message.known();
+    let recalled = routes.normalise(&Input { known, ..*input });
+    ensure(recalled.as_ref() == Ok(&message), "what is known of a payload gives the same message")?;
+    if let (Content::Readings(readings), Ok(Message { content: Content::Readings(recalled), .. })) =
+        (&message.content, &recalled)
+    {
+        ensure(recalled.object() == readings.object(), "what is known of a payload gives the same object")?;
+    }
     if let Content::Readings(readings) = &message.content {
         ensure((1..=READINGS_MAX).contains(&readings.len()), "a message has 1 to READINGS_MAX readings")?;
         readings.iter().try_for_each(check_reading)?;

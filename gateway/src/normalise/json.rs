@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use tidegate_protocol::{InvalidName, Name, Reading, Unit, Value};
 
-use super::{READINGS_MAX, Readings, plain};
+use super::{Known, READINGS_MAX, Readings, plain};
 
 /// Why a payload gave no readings.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ pub(super) enum Unfit {
 /// section 4 leaves it open).
 pub(super) fn parse(payload: &[u8]) -> Result<Readings<'_>, Unfit> {
     plain::check(payload).map_or_else(|| parse_general(payload), |plain| Ok(Readings::of_plain(plain)))
+}
+
+/// As [`parse`], of a payload of which something may be known.
+pub(super) fn parse_known(payload: &[u8], known: Known) -> Result<Readings<'_>, Unfit> {
+    plain::recall(payload, known).map_or_else(|| parse(payload), |plain| Ok(Readings::of_plain(plain)))
 }
 
 /// As [`parse`], whatever the payload looks like.

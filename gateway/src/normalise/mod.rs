@@ -30,6 +30,7 @@ use tidegate_protocol::{
     topic::{CommandTopic, LaneTopic},
 };
 
+use crate::spool::{Record, Uid};
 use part::{Holds, map};
 use pattern::Captures;
 use read::Reader;
@@ -37,6 +38,7 @@ use table::{DeviceSource, NameSource, Route};
 
 pub use message::{Content, Message, Word};
 pub use part::{DEVICE_TOPIC, Part, RAW_TAG, SINGLE_TOPIC};
+pub use plain::{Known, Shape};
 pub use readings::{Numbers, Readings};
 pub use route::{BodyForm, Format, IdForm, RouteConfig, RouteError};
 pub use table::{ROUTES_MAX, Routes};
@@ -69,6 +71,29 @@ pub struct Input<'a> {
     pub content_type: Option<&'a str>,
     /// When the gateway took it, in Unix milliseconds, as the record says: times relative to "now" count from there.
     pub ts_gw: u64,
+    /// What was found when it was accepted; nothing, when nobody knows.
+    pub known: Known,
+}
+
+impl<'a> Input<'a> {
+    /// A stored payload of `device`, with what was found when it was accepted.
+    #[must_use]
+    pub fn of_record(record: &Record<'a>, device: &'a DeviceId) -> Self {
+        let envelope = &record.envelope;
+        let (boot, sequence) = match envelope.uid {
+            Uid::Device { boot, sequence } => (Some(boot), Some(sequence)),
+            Uid::Gateway => (None, None),
+        };
+        let numbers = Numbers { boot, sequence, ts: envelope.ts_dev };
+        Self {
+            device,
+            topic: envelope.topic,
+            payload: record.payload,
+            content_type: envelope.content_type,
+            ts_gw: envelope.ts_gw,
+            known: Known { shape: Shape::of_code(record.format), numbers },
+        }
+    }
 }
 
 /// A payload that can never be accepted: the device is told so.

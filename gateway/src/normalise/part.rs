@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use tidegate_protocol::{DeviceId, Lane, Measurement, Reading, Value};
 
-use super::{BodyForm, Content, IdForm, Message, Word, table::Route};
+use super::{BodyForm, Content, IdForm, Known, Message, Word, table::Route};
 
 /// Output topic of a single number.
 pub const SINGLE_TOPIC: &str = "iot-topic";
@@ -73,6 +73,15 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// What may be kept with the payload, so that it need not be checked again.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        match &self.content {
+            Content::Readings(readings) => readings.known(),
+            Content::Raw => Known::default(),
+        }
+    }
+
     /// The device's time: that of the first reading.
     #[must_use]
     pub fn ts(&self) -> Option<u64> {
@@ -92,7 +101,11 @@ impl<'a> Message<'a> {
         let Content::Readings(readings) = &self.content else { return out.write_str(record_uid) };
         if let Some(numbers) = readings.numbers_at(index) {
             if let Some((boot, sequence)) = numbers.both() {
-                return write!(out, "{device}/{boot}/{sequence}");
+                out.write_str(device.as_str())?;
+                out.write_char('/')?;
+                out.write_str(itoa::Buffer::new().format(boot))?;
+                out.write_char('/')?;
+                return out.write_str(itoa::Buffer::new().format(sequence));
             }
             if let (IdForm::DeviceTs, Some(ts)) = (self.id, numbers.ts) {
                 return write!(out, "{device}/@{ts}");

@@ -14,15 +14,46 @@ use tidegate_protocol::{MEASUREMENTS_MAX, Name, Reading};
 use super::Numbers;
 use text::Text;
 
+/// Measurements of a payload that is known to have more than one.
+const SEVERAL: usize = 2;
+
 /// Digits of which a double holds every combination.
 const DIGITS_MAX: usize = 15;
+
+/// What a payload was found to be, in a number that a record keeps: 0, or, of a plain payload of several measurements,
+/// one more than the place where their object begins, which ends at the next closing brace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape(u16);
+
+impl Shape {
+    /// What [`Shape::code`] has given.
+    #[must_use]
+    pub const fn of_code(code: u16) -> Self {
+        Self(code)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self.0
+    }
+}
+
+/// What is known of a payload that was accepted before: whoever has it stored need not check it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// What it was found to be.
+    pub shape: Shape,
+    /// What it says of its reading as a whole; of `boot` and `seq` either both or none.
+    pub numbers: Numbers,
+}
 
 /// What is known of a plain payload.
 #[derive(Clone, Debug)]
 pub(super) struct Plain<'a> {
     payload: &'a [u8],
     pub(super) numbers: Numbers,
-    /// Measurements, at least one.
+    /// Measurements, at least one; of a payload that was recalled, [`SEVERAL`].
     pub(super) count: usize,
     /// Where the object of the measurements stands; an empty range where other words stand among them.
     object: Range<usize>,
@@ -36,7 +67,23 @@ pub(super) fn check(payload: &[u8]) -> Option<Plain<'_>> {
     Some(Plain { payload, numbers: scan.numbers, count: names.count, object })
 }
 
+/// As [`check`], of a payload that was checked before. `None` when nothing is known of it.
+pub(super) fn recall(payload: &[u8], known: Known) -> Option<Plain<'_>> {
+    let from = usize::from(known.shape.0.checked_sub(1)?);
+    let object = payload.get(from..).filter(|rest| rest.first() == Some(&b'{'))?;
+    let len = memchr::memchr(b'}', object)? + 1;
+    Some(Plain { payload, numbers: known.numbers, count: SEVERAL, object: from..from + len })
+}
+
 impl<'a> Plain<'a> {
+    /// What it was found to be.
+    pub(super) fn known(&self) -> Known {
+        let numbers = self.numbers;
+        let is_kept = self.count > 1 && numbers.boot.is_some() == numbers.sequence.is_some();
+        let from = self.object().filter(|_| is_kept).and_then(|_| u16::try_from(self.object.start).ok());
+        Known { shape: Shape(from.and_then(|from| from.checked_add(1)).unwrap_or(0)), numbers }
+    }
+
     /// What it says.
     pub(super) fn reading(&self) -> Reading {
         let mut reading = Reading::new();
@@ -48,7 +95,9 @@ impl<'a> Plain<'a> {
     /// The object of the measurements, where it stands alone and in one line.
     pub(super) fn object(&self) -> Option<&'a str> {
         let object = self.payload.get(self.object.clone()).filter(|object| !object.is_empty())?;
-        if object.iter().any(|byte| *byte < b' ') { None } else { str::from_utf8(object).ok() }
+        // Without a branch for each byte this is a few instructions.
+        let is_broken = object.iter().fold(false, |broken, byte| broken | (*byte < b' '));
+        if is_broken { None } else { str::from_utf8(object).ok() }
     }
 }
 
@@ -337,6 +386,45 @@ mod tests {
         ] {
             assert_eq!(both(payload).0, None, "{payload}");
         }
+    }
+
+    #[test]
+    fn what_was_found_of_several_measurements_is_recalled() {
+        for payload in [
+            r#"{"boot":7,"seq":42,"ts":1700000000000,"values":{"temperature":23.4,"humidity":40}}"#,
+            r#"{"values":{"temperature":23.4,"humidity":40},"ts":5}"#,
+            " {\"a\":1,\"b\":2} \n",
+        ] {
+            let found = check(payload.as_bytes()).unwrap();
+            let again = recall(payload.as_bytes(), found.known()).unwrap();
+            assert_eq!((again.object(), again.numbers), (found.object(), found.numbers), "{payload}");
+            assert_eq!(again.reading(), found.reading());
+            assert!(again.object().is_some() && again.count > 1);
+        }
+        for payload in [
+            r#"{"temperature":23.4}"#,
+            r#"{"boot":7,"values":{"a":1,"b":2}}"#,
+            r#"{"ts":5,"a":1,"b":2}"#,
+            "{\"a\":1,\n\"b\":2}",
+        ] {
+            let found = check(payload.as_bytes()).unwrap();
+            assert_eq!(found.known().shape, Shape::default(), "{payload}");
+            assert!(recall(payload.as_bytes(), found.known()).is_none());
+        }
+        let far = format!("{}{{\"a\":1,\"b\":2}}", " ".repeat(usize::from(u16::MAX)));
+        assert_eq!(check(far.as_bytes()).unwrap().known().shape, Shape::default());
+        assert_eq!(check(&far.as_bytes()[1..]).unwrap().known().shape, Shape::of_code(u16::MAX));
+    }
+
+    #[test]
+    fn a_number_that_fits_no_payload_recalls_nothing() {
+        let payload = br#"{"a":1,"b":2}"#;
+        for code in [2, 14, u16::MAX] {
+            let known = Known { shape: Shape::of_code(code), numbers: Numbers::default() };
+            assert!(recall(payload, known).is_none(), "{code}");
+        }
+        let known = Known { shape: Shape::of_code(1), numbers: Numbers::default() };
+        assert!(recall(b"{\"a\":1", known).is_none() && recall(b"", known).is_none());
     }
 
     proptest! {

@@ -68,7 +68,7 @@ impl<'a> Reader<'_, 'a> {
                 return self.pack(pack);
             }
         }
-        match json::parse(payload) {
+        match json::parse_known(payload, self.input.known) {
             Ok(readings) => Ok(Content::Readings(readings)),
             Err(Unfit::ReservedName) => Err(Reject::Name),
             Err(Unfit::UnknownShape) => Ok(Content::Raw),
@@ -130,7 +130,7 @@ impl<'a> Reader<'_, 'a> {
     fn json(&mut self) -> Result<Content<'a>, Reject> {
         let payload = self.input.payload;
         let read = match payload.trim_ascii_start().first() {
-            Some(b'{' | b'[') => json::parse(payload).map(Content::Readings),
+            Some(b'{' | b'[') => json::parse_known(payload, self.input.known).map(Content::Readings),
             _ => match json::parse_value(payload) {
                 Ok(value) => return self.single(value, VALUE_NAME),
                 Err(unfit) => Err(unfit),

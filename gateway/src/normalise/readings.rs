@@ -2,7 +2,7 @@ use std::{cell::Cell, ops, sync::OnceLock};
 
 use tidegate_protocol::Reading;
 
-use super::plain::Plain;
+use super::plain::{Known, Plain};
 
 /// Readings whose room is kept when they go. More is given back.
 const SPARE_MAX: usize = 4;
@@ -75,6 +75,11 @@ impl<'a> Readings<'a> {
     #[must_use]
     pub fn object(&self) -> Option<&'a str> {
         self.plain().and_then(Plain::object)
+    }
+
+    /// What may be kept with the payload, so that it need not be checked again.
+    pub(super) fn known(&self) -> Known {
+        self.plain().map(Plain::known).unwrap_or_default()
     }
 
     /// How many they are.

@@ -22,7 +22,8 @@ fn routes(toml: &str) -> Result<Routes, RouteError> {
 
 /// What sensor_1 gets for `payload` on `topic`; the invariants hold for it too.
 fn normalise<'a>(routes: &'a Routes, topic: &'a str, payload: &'a [u8]) -> Result<Message<'a>, Reject> {
-    let input = Input { device: &SENSOR, topic, payload, content_type: None, ts_gw: NOW_MS };
+    let input =
+        Input { device: &SENSOR, topic, payload, content_type: None, ts_gw: NOW_MS, known: Known::default() };
     invariants::check(routes, &input).unwrap();
     routes.normalise(&input)
 }

@@ -61,9 +61,8 @@ impl FileOutput {
         if let Some(lost) = lost {
             line::push_lost(&mut self.lines, lost);
         }
-        for item in items.iter() {
-            line::push(&mut self.lines, &item);
-        }
+        let lines = &mut self.lines;
+        items.each(|item| line::push(lines, item));
         if self.is_torn {
             // Half a batch must not stay: the whole of it comes again.
             self.file.set_len(self.size)?;

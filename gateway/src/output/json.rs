@@ -51,6 +51,11 @@ pub(crate) fn push_text(line: &mut String, name: &str, text: &str) {
 /// Appends `"name":number`.
 pub(crate) fn push_number(line: &mut String, name: &str, number: impl Into<u64>) {
     push_name(line, name);
+    push_digits(line, number);
+}
+
+/// Appends the number alone.
+pub(crate) fn push_digits(line: &mut String, number: impl Into<u64>) {
     line.push_str(itoa::Buffer::new().format(number.into()));
 }
 

@@ -37,21 +37,22 @@ fn push_reading(
     let device = message.device.as_str();
     // The record's uid is only made where the reading has no numbers of its own.
     let record_uid = if numbers.both().is_some() { String::new() } else { item.record.uid_text() };
-    json::push_name(lines, "uid");
-    lines.push('"');
+    lines.push_str(",\"uid\":\"");
     // Writing into a String does not fail.
     let _infallible = message.write_reading_uid(&record_uid, index, lines);
     lines.push('"');
     push_head(lines, item, device, Some(message));
     if let Some(boot) = numbers.boot {
-        json::push_number(lines, "boot", boot);
+        lines.push_str(",\"boot\":");
+        json::push_digits(lines, boot);
     }
     if let Some(sequence) = numbers.sequence {
-        json::push_number(lines, "seq", sequence);
+        lines.push_str(",\"seq\":");
+        json::push_digits(lines, sequence);
     }
     push_times(lines, item, numbers.ts);
     if let Some(object) = readings.object() {
-        json::push_name(lines, "values");
+        lines.push_str(",\"values\":");
         lines.push_str(object);
     } else if let Some(reading) = readings.get(index) {
         push_values(lines, reading);
@@ -131,8 +132,10 @@ pub(super) fn push_lost(lines: &mut String, lost: Lost) {
 
 fn open(lines: &mut String, item: &Item<'_>) {
     lines.push('{');
-    json::push_text(lines, "lane", item.record.position.lane.as_str());
-    json::push_number(lines, "offset", item.record.position.offset);
+    lines.push_str("\"lane\":\"");
+    lines.push_str(item.record.position.lane.as_str());
+    lines.push_str("\",\"offset\":");
+    json::push_digits(lines, item.record.position.offset);
 }
 
 fn close(lines: &mut String) {
@@ -141,14 +144,21 @@ fn close(lines: &mut String) {
 
 fn push_head(lines: &mut String, item: &Item<'_>, device: &str, message: Option<&Message<'_>>) {
     let envelope = &item.record.envelope;
-    json::push_text(lines, "device", device);
-    json::push_text(lines, "topic", message.map_or(envelope.topic, |message| message.topic.as_str()));
+    // A device's name needs no escapes; nor do our own words.
+    lines.push_str(",\"device\":\"");
+    lines.push_str(device);
+    lines.push_str("\",\"topic\":");
+    json::push_string(lines, message.map_or(envelope.topic, |message| message.topic.as_str()));
     if let Some(message) = message {
-        json::push_text(lines, "output_topic", message.output_topic.as_str());
-        json::push_text(lines, "tag", message.tag.as_str());
+        lines.push_str(",\"output_topic\":");
+        json::push_string(lines, message.output_topic.as_str());
+        lines.push_str(",\"tag\":");
+        json::push_string(lines, message.tag.as_str());
     }
-    json::push_text(lines, "protocol", envelope.protocol.as_str());
-    json::push_number(lines, "qos", envelope.qos);
+    lines.push_str(",\"protocol\":\"");
+    lines.push_str(envelope.protocol.as_str());
+    lines.push_str("\",\"qos\":");
+    json::push_digits(lines, envelope.qos);
     if !envelope.user_properties.is_empty() {
         json::push_name(lines, "user_properties");
         lines.push('[');
@@ -168,7 +178,9 @@ fn push_head(lines: &mut String, item: &Item<'_>, device: &str, message: Option<
 
 fn push_times(lines: &mut String, item: &Item<'_>, ts: Option<u64>) {
     if let Some(ts) = ts {
-        json::push_number(lines, "ts", ts);
+        lines.push_str(",\"ts\":");
+        json::push_digits(lines, ts);
     }
-    json::push_number(lines, "ts_gw", item.record.envelope.ts_gw);
+    lines.push_str(",\"ts_gw\":");
+    json::push_digits(lines, item.record.envelope.ts_gw);
 }

@@ -32,11 +32,20 @@ pub struct Items<'a> {
     pub records: &'a [(Record<'a>, DeviceId)],
 }
 
-impl<'a> Items<'a> {
+impl Items<'_> {
     /// One after the other, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Item<'a>> + use<'a> {
-        let routes = self.routes;
-        self.records.iter().map(move |(record, device)| Item::of(routes, record, device))
+    pub fn each(&self, mut take: impl FnMut(&Item<'_>)) {
+        for (record, device) in self.records {
+            if record.envelope.kind == Kind::Gap {
+                take(&Item { record, part: Part::Gap });
+                continue;
+            }
+            // Routes may have changed since the record was stored: then it goes out as it was sent.
+            match self.routes.normalise(&Input::of_record(record, device)) {
+                Ok(message) => take(&Item { record, part: Part::Message(&message) }),
+                Err(_) => take(&Item { record, part: Part::Unroutable }),
+            }
+        }
     }
 }
 
@@ -49,28 +58,11 @@ pub struct Item<'a> {
     pub part: Part<'a>,
 }
 
-impl<'a> Item<'a> {
-    fn of(routes: &'a Routes, record: &'a Record<'a>, device: &'a DeviceId) -> Self {
-        if record.envelope.kind == Kind::Gap {
-            return Self { record, part: Part::Gap };
-        }
-        let message = routes.normalise(&Input {
-            device,
-            topic: record.envelope.topic,
-            payload: record.payload,
-            content_type: record.envelope.content_type,
-            ts_gw: record.envelope.ts_gw,
-        });
-        // Routes may have changed since the record was stored: then it goes out as it was sent.
-        Self { record, part: message.map_or(Part::Unroutable, |message| Part::Message(Box::new(message))) }
-    }
-}
-
 /// What a record says to an output.
 #[derive(Debug)]
 pub enum Part<'a> {
     /// A message, normalised.
-    Message(Box<Message<'a>>),
+    Message(&'a Message<'a>),
     /// A message that the routes of today refuse: it is passed on as sent.
     Unroutable,
     /// In place of records that are gone.

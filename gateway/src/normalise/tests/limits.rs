@@ -53,6 +53,7 @@ fn a_line_of_text_is_bounded() {
             payload: line.as_bytes(),
             content_type: None,
             ts_gw: NOW_MS,
+            known: Known::default(),
         };
         none.normalise(&input).map(|message| message.content != Content::Raw)
     };

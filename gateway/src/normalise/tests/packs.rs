@@ -14,7 +14,8 @@ fn read<'a>(
     content_type: Option<&'a str>,
     payload: &'a [u8],
 ) -> Result<Message<'a>, Reject> {
-    let input = Input { device: &SENSOR, topic, payload, content_type, ts_gw: NOW_MS };
+    let input =
+        Input { device: &SENSOR, topic, payload, content_type, ts_gw: NOW_MS, known: Known::default() };
     invariants::check(routes, &input).unwrap();
     routes.normalise(&input)
 }

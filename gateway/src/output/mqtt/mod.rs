@@ -98,9 +98,8 @@ impl MqttOutput {
         if let Some(lost) = lost {
             self.window.push(Outgoing::of_lost(prefix, items.lane, lost));
         }
-        for item in items.iter() {
-            self.window.push(Outgoing::of(prefix, &item));
-        }
+        let window = &mut self.window;
+        items.each(|item| window.push(Outgoing::of(prefix, item)));
         let delivered = self.pump(Window::is_handed_over).await;
         if delivered.is_err() {
             self.window.cut(mark);

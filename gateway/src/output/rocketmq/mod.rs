@@ -134,9 +134,7 @@ impl RocketMqOutput {
         if let Some(lost) = lost {
             mapping::map_lost(&self.mapping, items.lane, lost, &mut messages);
         }
-        for item in items.iter() {
-            mapping::map(&self.mapping, &item, &mut messages);
-        }
+        items.each(|item| mapping::map(&self.mapping, item, &mut messages));
         if items.lane == Lane::Telemetry {
             self.pace.note(messages.len(), self.clock.now_ms());
         }

@@ -303,10 +303,7 @@ fn look_at(
         return;
     }
     let Ok(device) = DeviceId::new(envelope.device) else { return };
-    let (topic, content_type) = (envelope.topic, envelope.content_type);
-    let input =
-        Input { device: &device, topic, payload: record.payload, content_type, ts_gw: envelope.ts_gw };
-    let Ok(message) = routes.normalise(&input) else { return };
+    let Ok(message) = routes.normalise(&Input::of_record(record, &device)) else { return };
     let Content::Readings(readings) = &message.content else { return };
     for (index, reading) in readings.iter().enumerate() {
         watch.look(&message.device, reading, changes);

@@ -31,10 +31,12 @@ mod strict;
 mod tests;
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     sync::Arc,
 };
+
+use foldhash::quality::FixedState;
 
 pub use answer::code_text;
 pub use counts::Counts;
@@ -427,8 +429,7 @@ impl Endpoint {
         let mut key = DefaultHasher::new();
         let slots = self.limits.duplicates_per_peer_max.max(1);
         (self.secret, peer, head.message_id % slots).hash(&mut key);
-        let mut content = DefaultHasher::new();
-        content.write_u64(self.secret);
+        let mut content = FixedState::with_seed(self.secret).build_hasher();
         content.write(datagram);
         Print { key: key.finish(), content: content.finish() }
     }

@@ -37,9 +37,7 @@ fn mapped(mapping: &Mapping, routes: &Routes, envelope: Envelope<'_>, payload: &
     let position = Position { lane: Lane::Telemetry, offset: 41 };
     let records = [(Record { position, envelope, format: 0, payload }, device)];
     let mut out = Vec::new();
-    for item in (Items { lane: Lane::Telemetry, routes, records: &records }).iter() {
-        map(mapping, &item, &mut out);
-    }
+    Items { lane: Lane::Telemetry, routes, records: &records }.each(|item| map(mapping, item, &mut out));
     out
 }
 
