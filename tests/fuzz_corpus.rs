@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 type Target = fn(&[u8]);
 
 const TARGETS: &[(&str, Target)] = &[
+    ("board_frames", tidegate_firmware::fuzz::exercise),
     ("coap_session", tidegate::session::coap::fuzz::exercise),
     ("configuration", configuration),
     ("mqtt_session", tidegate::session::mqtt::fuzz::exercise),

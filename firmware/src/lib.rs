@@ -31,6 +31,6 @@ pub mod uplink;
 use board::WATCH_MS;
 pub use board::{Board, Clock, Link, run};
 pub use lamp::Lamp;
-pub use node::{Action, Config, FRAME_WAIT_MS, Node, Signal};
+pub use node::{Action, Config, FRAME_WAIT_MS, Node, Signal, fuzz};
 pub use sampling::{AVERAGE_MAX, PERIOD_MS_MAX, PERIOD_MS_MIN, Sampler, Sampling};
 pub use sensor::{Channel, Sensor, Values};

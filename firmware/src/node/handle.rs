@@ -1,11 +1,13 @@
 //! What the gateway says.
 
+use core::cmp::Ordering;
+
 use tidegate_protocol::serial::{
     Acknowledge, Adopt, Answer, BodyError, Challenge, Command, CommandBody, DeviceKey, Direction, Frame,
     FromGateway, LinkKey, Outcome, Reason, Refuse, Welcome,
 };
 
-use super::{Action, FRAME_WAIT_MS, Link, State};
+use super::{Action, FRAME_WAIT_MS, Link, State, WAIT_MS_MAX, WALL_MS_MAX};
 use crate::store::{Identity, Store};
 
 impl<S: Store<C>, const C: usize> Link<S, C> {
@@ -92,24 +94,29 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     }
 
     fn set_time(&mut self, wall_ms: u64, now_ms: u64) {
-        if wall_ms > now_ms {
+        if wall_ms > now_ms && wall_ms <= WALL_MS_MAX {
             self.wall_at_start_ms = Some(wall_ms - now_ms);
         }
     }
 
     fn handle_acknowledge(&mut self, acknowledge: Acknowledge) {
-        let State::Up { flight, hold_until_ms, .. } = &mut self.state else { return };
-        let Some(sent) = *flight else { return };
-        let base = self.store.identity().map_or(0, |identity| identity.boot_base);
-        let Some(boot) = acknowledge.boot.checked_sub(base) else { return };
-        let sequence = u32::try_from(acknowledge.sequence).unwrap_or(u32::MAX);
+        let State::Up { flight: Some(sent), .. } = &self.state else { return };
+        let (boot, last) = sent.last;
         // What was not sent cannot be acknowledged.
-        let place = (boot, sequence).min(sent.last);
-        if place >= sent.last {
+        let covered = match acknowledge.boot.cmp(&self.wire_boot(boot)) {
+            Ordering::Less => return,
+            Ordering::Equal => {
+                u32::try_from(acknowledge.sequence).map_or(last, |sequence| sequence.min(last))
+            }
+            Ordering::Greater => last,
+        };
+        if let State::Up { flight, hold_until_ms, .. } = &mut self.state
+            && covered == last
+        {
             *flight = None;
             *hold_until_ms = 0;
         }
-        self.store.forget(place);
+        self.store.forget((boot, covered));
         self.backoff.succeeded();
     }
 
@@ -119,18 +126,18 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
         let reason = Reason::from_code(refuse.reason);
         self.is_refused = matches!(reason, Reason::BadCredentials | Reason::NotAuthorized);
         self.counts.refused = self.counts.refused.saturating_add(u64::from(self.is_refused));
-        let wait_ms = self.backoff.failed().max(u64::from(refuse.wait_ms));
+        let wait_ms = self.backoff.failed().max(asked_wait_ms(refuse));
         self.state = State::Down { until_ms: now_ms.saturating_add(wait_ms) };
     }
 
     fn handle_refuse(&mut self, refuse: &Refuse, now_ms: u64) {
         match Reason::from_code(refuse.reason) {
             Reason::NotAcceptable => self.counts.refused = self.counts.refused.saturating_add(1),
-            Reason::UnknownKind => self.skip_gap(),
+            Reason::UnknownKind => self.skip_gap(refuse.frame),
             _ => {
-                let wait_ms = match refuse.wait_ms {
+                let wait_ms = match asked_wait_ms(refuse) {
                     0 => self.backoff.failed(),
-                    wait_ms => u64::from(wait_ms),
+                    wait_ms => wait_ms,
                 };
                 if let State::Up { flight, hold_until_ms, .. } = &mut self.state {
                     *flight = None;
@@ -140,13 +147,11 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
         }
     }
 
-    /// A gateway that knows no gaps has taken note of this one by refusing it.
-    fn skip_gap(&mut self) {
+    /// A gateway that knows no gaps has taken note of this one by refusing it. Whatever else it does not know leaves the
+    /// gap where it is.
+    fn skip_gap(&mut self, frame: u32) {
         let State::Up { flight, .. } = &mut self.state else { return };
-        if let (Some(sent), Some(gap)) = (*flight, self.store.dropped())
-            && sent.last == (gap.boot, gap.to)
-        {
-            *flight = None;
+        if let Some(sent) = flight.take_if(|sent| sent.is_gap && sent.frame == frame) {
             self.store.forget(sent.last);
         }
     }
@@ -202,4 +207,9 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
     pub(super) fn wait_ms(tries: u8) -> u64 {
         FRAME_WAIT_MS << u32::from(tries.min(3))
     }
+}
+
+/// What a refusal asks for, as far as a board does as it is told.
+fn asked_wait_ms(refuse: &Refuse) -> u64 {
+    u64::from(refuse.wait_ms).min(WAIT_MS_MAX)
 }

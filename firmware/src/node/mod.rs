@@ -8,6 +8,8 @@
 mod handle;
 mod send;
 
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,10 @@ use crate::{
 pub const FRAME_WAIT_MS: u64 = 2_000;
 /// Tries of a frame before the link is given up and begun anew.
 const TRIES_MAX: u8 = 5;
+/// The longest wait that a gateway can ask for: an hour. Who forges a refusal does not silence a board for longer.
+const WAIT_MS_MAX: u64 = 60 * 60 * 1_000;
+/// The latest time that a board believes, Unix milliseconds: readings have room for times of 49 bits.
+const WALL_MS_MAX: u64 = 1 << 48;
 /// Commands whose answers wait to be sent; one more is not taken, and the gateway asks again.
 const ANSWERS_MAX: usize = 4;
 
@@ -97,6 +103,9 @@ enum State {
 struct Flight {
     /// The last place in it, by the board's own count.
     last: Place,
+    /// The number of the frame that it was sent in last.
+    frame: u32,
+    is_gap: bool,
     tries: u8,
     /// When it is sent again.
     due_ms: u64,

@@ -128,7 +128,8 @@ impl<S: Store<C>, const C: usize> Link<S, C> {
         let (kind, last, len) = self.next_batch(now_ms, &mut body)?;
         let due_ms = now_ms.saturating_add(Self::wait_ms(tries));
         if let State::Up { flight, .. } = &mut self.state {
-            *flight = Some(Flight { last, tries: tries.saturating_add(1), due_ms });
+            let (frame, is_gap) = (self.sent.saturating_add(1), kind == Gap::KIND as u8);
+            *flight = Some(Flight { last, frame, is_gap, tries: tries.saturating_add(1), due_ms });
         }
         self.has_sent = true;
         self.seal(kind, body.get(..len)?, out)

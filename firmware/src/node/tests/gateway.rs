@@ -17,7 +17,7 @@ pub(super) struct Gateway {
     device: String,
     sent: u32,
     links: u8,
-    mark: (u32, u64),
+    pub(super) mark: (u32, u64),
     pub(super) secret: &'static str,
     /// Boot, number, time and digits of all that was taken.
     pub(super) taken: Vec<(u32, u64, u64, Option<i64>)>,

@@ -2,11 +2,11 @@
 
 use std::vec::Vec;
 
-use tidegate_protocol::serial::{Command, CommandBody, Outcome, Reason};
+use tidegate_protocol::serial::{Adopt, Command, CommandBody, Outcome, Reason, Refuse, Time};
 
 use super::{Gateway, identity, node, sent, talk};
 use crate::{
-    node::{Action, Signal},
+    node::{Action, Signal, WAIT_MS_MAX, WALL_MS_MAX},
     store::Store,
 };
 
@@ -186,4 +186,66 @@ fn no_room_at_the_gateway_is_waited_for() {
     assert!(gateway.taken.is_empty());
     talk(&mut node, &mut gateway, 30_000);
     assert_eq!(gateway.taken.len(), 1);
+}
+
+#[test]
+fn no_refusal_silences_a_board_for_longer_than_the_longest_wait() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    sent(&mut node, 0);
+    let refuse = Refuse { reason: Reason::TooMany.code(), frame: 0, boot: 0, sequence: 0, wait_ms: u32::MAX };
+    let forged = gateway.frame(&refuse, false);
+    node.handle_bytes(&forged, 0);
+    assert_eq!(node.poll_timeout(), Some(WAIT_MS_MAX), "before a link");
+    talk(&mut node, &mut gateway, WAIT_MS_MAX);
+    gateway.refuses = Some((Reason::NoRoom, u32::MAX));
+    node.handle_reading([Some(1)], WAIT_MS_MAX);
+    talk(&mut node, &mut gateway, WAIT_MS_MAX);
+    assert_eq!(node.poll_timeout(), Some(2 * WAIT_MS_MAX), "in a link");
+}
+
+#[test]
+fn a_time_that_no_reading_has_room_for_is_not_believed() {
+    let (mut node, mut gateway) = (node::<16>(Some(identity())), Gateway::new());
+    // Numbers, digits and boots are as long as they can be.
+    node.link.sequence = u32::MAX - 32;
+    gateway.mark = (u32::MAX - 1, 1);
+    gateway.wall_ms = u64::MAX;
+    talk(&mut node, &mut gateway, 0);
+    (1..=16).for_each(|at| node.handle_reading([Some(i32::MIN + at)], 0));
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken.iter().map(|taken| taken.2).collect::<Vec<_>>(), [0; 16]);
+    let latest = gateway.frame(&Time { wall_ms: WALL_MS_MAX }, true);
+    node.handle_bytes(&latest, 0);
+    (1..=16).for_each(|at| node.handle_reading([Some(i32::MIN + at)], 0));
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken[16..].iter().map(|taken| taken.2).collect::<Vec<_>>(), [WALL_MS_MAX; 16]);
+}
+
+#[test]
+fn a_board_behind_the_highest_boot_forgets_what_is_acknowledged() {
+    let (mut node, mut gateway) = (node::<8>(None), Gateway::new());
+    let (hardware, device, secret) = ("e6614103e7452c2f", "kitchen", super::SECRET);
+    let adopt = gateway.frame(&Adopt { hardware, device, secret, boot_seen: u32::MAX }, false);
+    node.handle_bytes(&adopt, 0);
+    node.handle_reading([Some(1)], 0);
+    talk(&mut node, &mut gateway, 0);
+    assert_eq!(gateway.taken, [(u32::MAX, 1, 0, Some(1))]);
+    assert!(node.store().is_empty());
+}
+
+#[test]
+fn a_gap_is_given_up_for_its_own_refusal_alone() {
+    let (mut node, mut gateway) = (node::<8>(Some(identity())), Gateway::new());
+    talk(&mut node, &mut gateway, 0);
+    (1..=9).for_each(|at| node.handle_reading([Some(at)], 0));
+    assert_eq!(sent(&mut node, 0).len(), 1, "the gap, behind the proof");
+    for (frame, is_left) in [(1, true), (3, true), (2, false)] {
+        let reason = Reason::UnknownKind.code();
+        let refuse = gateway.frame(&Refuse { reason, frame, boot: 0, sequence: 0, wait_ms: 0 }, true);
+        node.handle_bytes(&refuse, 0);
+        assert_eq!(node.store().dropped().is_some(), is_left, "{frame}");
+    }
+    talk(&mut node, &mut gateway, 0);
+    assert!(gateway.gaps.is_empty());
+    assert_eq!(gateway.taken.len(), 8, "the readings behind it are as they were");
 }
