@@ -91,7 +91,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("hyper_util", &["gateway/src/web/"]),
     ("indicatif", &["simulator/src/", "gateway/src/cli/demo"]),
     ("jiff", &["gateway/src/cli/"]),
-    ("itoa", &["gateway/src/normalise/part.rs", "gateway/src/output/"]),
+    ("itoa", &["gateway/src/normalise/part.rs", "gateway/src/output/json.rs", "gateway/src/spool/record.rs"]),
     ("memchr", &["gateway/src/normalise/plain.rs", "gateway/src/service/alarm/rules.rs"]),
     ("minicbor", &["gateway/src/normalise/cbor.rs"]),
     ("nix", &["gateway/src/listener/datagrams.rs"]),

@@ -80,7 +80,8 @@ impl<'a> Plain<'a> {
     pub(super) fn known(&self) -> Known {
         let numbers = self.numbers;
         let is_kept = self.count > 1 && numbers.boot.is_some() == numbers.sequence.is_some();
-        let from = self.object().filter(|_| is_kept).and_then(|_| u16::try_from(self.object.start).ok());
+        let is_line = self.line().is_some();
+        let from = u16::try_from(self.object.start).ok().filter(|_| is_kept && is_line);
         Known { shape: Shape(from.and_then(|from| from.checked_add(1)).unwrap_or(0)), numbers }
     }
 
@@ -94,10 +95,14 @@ impl<'a> Plain<'a> {
 
     /// The object of the measurements, where it stands alone and in one line.
     pub(super) fn object(&self) -> Option<&'a str> {
+        str::from_utf8(self.line()?).ok()
+    }
+
+    fn line(&self) -> Option<&'a [u8]> {
         let object = self.payload.get(self.object.clone()).filter(|object| !object.is_empty())?;
         // Without a branch for each byte this is a few instructions.
         let is_broken = object.iter().fold(false, |broken, byte| broken | (*byte < b' '));
-        if is_broken { None } else { str::from_utf8(object).ok() }
+        if is_broken { None } else { Some(object) }
     }
 }
 

@@ -23,6 +23,9 @@ pub const USER_PROPERTIES_MAX: usize = 64;
 /// Bytes of a record before its optional parts.
 const FIXED_BYTES: usize = 36;
 
+/// Bytes behind the device in the longest uid: `/g`, a number of 32 bits, `/t` and one of 64.
+const UID_NUMBERS_LEN_MAX: usize = 2 + 10 + 2 + 20;
+
 const FLAG_UID: u8 = 1;
 const FLAG_CONTENT_TYPE: u8 = 1 << 1;
 const FLAG_TS_DEV: u8 = 1 << 2;
@@ -176,16 +179,23 @@ impl Record<'_> {
     #[must_use]
     pub fn uid_text(&self) -> String {
         let device = self.envelope.device;
-        match self.envelope.uid {
-            Uid::Device { boot, sequence } => format!("{device}/{boot}/{sequence}"),
+        let (boot, sequence) = match self.envelope.uid {
+            Uid::Device { boot, sequence } => (("/", boot), ("/", sequence)),
             Uid::Gateway => {
                 let lane = match self.position.lane {
-                    Lane::Event => 'e',
-                    Lane::Telemetry => 't',
+                    Lane::Event => "/e",
+                    Lane::Telemetry => "/t",
                 };
-                format!("{device}/g{}/{lane}{}", self.envelope.boot_gw, self.position.offset)
+                (("/g", self.envelope.boot_gw), (lane, self.position.offset))
             }
-        }
+        };
+        let mut text = String::with_capacity(device.len() + UID_NUMBERS_LEN_MAX);
+        text.push_str(device);
+        text.push_str(boot.0);
+        text.push_str(itoa::Buffer::new().format(boot.1));
+        text.push_str(sequence.0);
+        text.push_str(itoa::Buffer::new().format(sequence.1));
+        text
     }
 }
 

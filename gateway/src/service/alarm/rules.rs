@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use memchr::memmem::Finder;
+use memchr::{memchr, memmem::Finder};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tidegate_protocol::{DeviceId, Name, Reading, Value};
@@ -168,6 +168,8 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct Watch {
     rules: Vec<Rule>,
+    /// For the name of each rule's measurement, made once: they look at every payload.
+    finders: Vec<Finder<'static>>,
     /// A bit a rule. A device without a raised alarm is not in it.
     raised: BTreeMap<DeviceId, u32>,
     devices_max: usize,
@@ -183,15 +185,16 @@ impl Watch {
     pub fn new(configs: &[AlarmConfig], devices_max: usize) -> Result<Self, (usize, AlarmError)> {
         let rules = configs.iter().enumerate().map(|(i, config)| config.rule().map_err(|error| (i, error)));
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { rules, raised: BTreeMap::new(), devices_max, passed_over: 0 })
+        let finder = |rule: &Rule| Finder::new(rule.measurement.as_str()).into_owned();
+        let finders = rules.iter().map(finder).collect();
+        Ok(Self { rules, finders, raised: BTreeMap::new(), devices_max, passed_over: 0 })
     }
 
     /// Whether a JSON object may hold a measurement that a rule is about: its names stand in its text, unless it has
     /// escapes. Much cheaper than to read it.
     #[must_use]
     pub fn may_concern(&self, object: &[u8]) -> bool {
-        let holds = |rule: &Rule| Finder::new(rule.measurement.as_str()).find(object).is_some();
-        self.rules.iter().any(holds) || object.contains(&b'\\')
+        self.finders.iter().any(|finder| finder.find(object).is_some()) || memchr(b'\\', object).is_some()
     }
 
     /// Looks at a reading of `device`; what it raises and clears goes to `changes`.

@@ -15,6 +15,16 @@ pub(super) const NON_MS_MAX: Millis = 145_000;
 /// Names a peer's message id, out of as many as are remembered for one peer.
 pub(super) type Key = u64;
 
+/// The key of one of a peer's message ids. Tables look where the low bits say, and compare the seven highest: ids that
+/// follow each other stand side by side, in memory that the last one has brought into the cache, and yet look different.
+pub(super) const fn key(peer: u64, message_id: u16) -> Key {
+    let id = message_id as Key;
+    peer.wrapping_add(id) ^ (id << DISTINCT_SHIFT)
+}
+
+/// Below the highest seven bits.
+const DISTINCT_SHIFT: u32 = u64::BITS - 7;
+
 /// Two hashes of a request: of its sender and message id, and of all its bytes.
 ///
 /// A peer with more than 265 new requests a second comes to each message id again before its time is over: the same id
@@ -185,6 +195,17 @@ mod tests {
 
     fn print(key: Key, content: u64) -> Print {
         Print { key, content }
+    }
+
+    #[test]
+    fn ids_of_a_peer_have_keys_of_their_own_side_by_side() {
+        for peer in [0, u64::MAX - 100, 0x0123_4567_89ab_cdef] {
+            let keys: std::collections::HashSet<Key> = (0..=u16::MAX).map(|id| key(peer, id)).collect();
+            assert_eq!(keys.len(), 1 << 16);
+            let place = |id| key(peer, id) & 0xffff;
+            assert!((0..264).all(|id| (place(id) + 1) & 0xffff == place(id + 1)));
+            assert_ne!(key(peer, 1) >> DISTINCT_SHIFT, key(peer, 2) >> DISTINCT_SHIFT);
+        }
     }
 
     #[test]

@@ -428,10 +428,10 @@ impl Endpoint {
     fn print(&self, peer: SocketAddr, head: &Head, datagram: &[u8]) -> Print {
         let mut key = DefaultHasher::new();
         let slots = self.limits.duplicates_per_peer_max.max(1);
-        (self.secret, peer, head.message_id % slots).hash(&mut key);
+        (self.secret, peer).hash(&mut key);
         let mut content = FixedState::with_seed(self.secret).build_hasher();
         content.write(datagram);
-        Print { key: key.finish(), content: content.finish() }
+        Print { key: duplicates::key(key.finish(), head.message_id % slots), content: content.finish() }
     }
 }
 
