@@ -140,6 +140,34 @@ impl Play {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tidegate_protocol::serial::{BODY_BYTES_MAX, Gap, Hello, Message, Ready};
+
+    fn say<M: Message>(play: &mut Play, message: &M) {
+        let mut body = [0; BODY_BYTES_MAX];
+        play.sealed(M::KIND as u8, message.encode(&mut body).unwrap());
+    }
+
+    #[test]
+    fn no_more_gaps_wait_for_the_disk_than_pending_max() {
+        let port = Port::new(limits());
+        let mut play = Play { port, now_ms: 0, stored: 0, confirmed: 0, sequence: 0 };
+        say(&mut play, &Hello { device: DEVICE, hardware: "h", model: "m", firmware: "f", nonce: NONCE });
+        play.answer(0);
+        say(&mut play, &Ready { boot: 1, uptime_ms: 0 });
+        play.answer(0);
+        let gap = |number| Gap { boot: 1, from: number, to: number };
+        // Those that are about to wait count as those that do.
+        (0..4).for_each(|number| say(&mut play, &gap(number)));
+        play.answer(0);
+        (4..10).for_each(|number| say(&mut play, &gap(number)));
+        play.answer(0);
+        assert_eq!((play.port.pending(), play.port.take_counts().refused), (limits().pending_max, 4));
+        play.confirmed = u64::MAX;
+        play.settle();
+        say(&mut play, &gap(10));
+        play.answer(0);
+        assert_eq!(play.port.pending(), 1);
+    }
 
     proptest! {
         #[test]

@@ -134,8 +134,7 @@ impl Port {
     }
 
     fn take(&mut self, header: Header, link: LinkId, readings: &Readings<'_>) {
-        let pending = self.up.get(&link.address).map_or(0, Link::pending);
-        if pending.saturating_add(readings.entries.len()) > self.limits.pending_max {
+        if !self.has_room(link, readings.entries.len()) {
             let place = readings.entries.first().map_or((0, 0), |entry| (readings.boot, entry.sequence));
             return self.refuse(header, Reason::Busy, place, Refusal::Busy.serial_wait_ms());
         }
@@ -147,9 +146,23 @@ impl Port {
     }
 
     fn take_gap(&mut self, header: Header, link: LinkId, gap: Gap) {
+        if !self.has_room(link, 1) {
+            return self.refuse(header, Reason::Busy, (gap.boot, gap.to), Refusal::Busy.serial_wait_ms());
+        }
         let receipt = Receipt { link, place: (gap.boot, gap.to), frame: header.sequence };
         let Gap { boot, from, to } = gap;
         self.uplinks.push_back(Uplink::Gap(Gone { receipt, boot, from, to }));
+    }
+
+    /// Whether `more` of this device may wait for the disk, beside those that wait and those that are about to.
+    fn has_room(&self, link: LinkId, more: usize) -> bool {
+        let about_to = self.uplinks.iter().map(|uplink| match uplink {
+            Uplink::Readings(batch) if batch.link == link => batch.readings.len(),
+            Uplink::Gap(gone) if gone.receipt.link == link => 1,
+            _ => 0,
+        });
+        let waiting = self.up.get(&link.address).map_or(0, Link::pending);
+        waiting.saturating_add(about_to.sum()).saturating_add(more) <= self.limits.pending_max
     }
 
     /// Asks the device of `link` to prove that it knows what is offered.
