@@ -123,10 +123,11 @@ impl Sensor {
 
     async fn wait_until(&mut self, wake_us: Micros) -> ControlFlow<()> {
         loop {
-            if self.is_over() {
+            let now_us = self.shared.clock.now_us();
+            if self.is_over(now_us) {
                 return ControlFlow::Break(());
             }
-            if self.shared.clock.now_us() >= wake_us {
+            if now_us >= wake_us {
                 return ControlFlow::Continue(());
             }
             let until = self.shared.clock.instant(wake_us.min(self.deadline_us()));
@@ -158,8 +159,7 @@ impl Sensor {
         }
     }
 
-    fn is_over(&mut self) -> bool {
-        let now_us = self.shared.clock.now_us();
+    fn is_over(&mut self, now_us: Micros) -> bool {
         let gone = self.stop.has_changed().is_err();
         gone || now_us >= self.deadline_us() || (now_us >= self.end_us && self.device.is_done(now_us))
     }
@@ -228,14 +228,17 @@ impl Sensor {
     ) -> Result<Option<Event>, Failure> {
         let mut event = pin!(connection.next());
         loop {
-            if self.is_over() {
+            // One look at the clock for both: between two, the end could pass unseen, and the next wake would be the
+            // deadline.
+            let now_us = self.shared.clock.now_us();
+            if self.is_over(now_us) {
                 return Ok(None);
             }
             if open {
                 self.send_due(publisher);
                 self.check_silence()?;
             }
-            let wake = self.shared.clock.instant(self.wake_us(open));
+            let wake = self.shared.clock.instant(self.wake_us(open, now_us));
             tokio::select! {
                 biased;
                 event = &mut event => return event.map(Some),
@@ -245,8 +248,7 @@ impl Sensor {
         }
     }
 
-    fn wake_us(&self, open: bool) -> Micros {
-        let now_us = self.shared.clock.now_us();
+    fn wake_us(&self, open: bool, now_us: Micros) -> Micros {
         let deadline_us = self.deadline_us();
         let end_us = if self.end_us > now_us { self.end_us } else { deadline_us };
         let mut wake_us = deadline_us.min(end_us);

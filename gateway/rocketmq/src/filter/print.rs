@@ -55,12 +55,25 @@ fn joined(all: &[Expression], between: &str, f: &mut Formatter<'_>) -> fmt::Resu
         if index > 0 {
             f.write_str(between)?;
         }
-        match one {
-            Expression::Any(_) | Expression::All(_) => write!(f, "({one})")?,
-            _ => write!(f, "{one}")?,
+        if is_joined(one) {
+            write!(f, "({one})")?;
+        } else {
+            write!(f, "{one}")?;
         }
     }
     Ok(())
+}
+
+/// Whether it is written as several conditions.
+fn is_joined(one: &Expression) -> bool {
+    match one {
+        Expression::Any(_) | Expression::All(_) => true,
+        Expression::Number { order, number, .. } => {
+            *number == 0.0 && matches!(order, Order::Equal | Order::NotEqual)
+        }
+        Expression::Between { low, high, .. } => *low == 0.0 || *high == 0.0,
+        _ => false,
+    }
 }
 
 fn number(name: &str, order: Order, value: f64, f: &mut Formatter<'_>) -> fmt::Result {
@@ -72,8 +85,8 @@ fn number(name: &str, order: Order, value: f64, f: &mut Formatter<'_>) -> fmt::R
         Order::GreaterOrEqual => write!(f, "{name} > -{LEAST}"),
         Order::Less => write!(f, "{name} <= -{LEAST}"),
         Order::LessOrEqual => write!(f, "{name} < {LEAST}"),
-        Order::Equal => write!(f, "({name} > -{LEAST} AND {name} < {LEAST})"),
-        Order::NotEqual => write!(f, "({name} <= -{LEAST} OR {name} >= {LEAST})"),
+        Order::Equal => write!(f, "{name} > -{LEAST} AND {name} < {LEAST}"),
+        Order::NotEqual => write!(f, "{name} <= -{LEAST} OR {name} >= {LEAST}"),
     }
 }
 
@@ -87,9 +100,7 @@ fn between(name: &str, not: bool, low: f64, high: f64, f: &mut Formatter<'_>) ->
     } else {
         (Order::GreaterOrEqual, Order::LessOrEqual, "AND")
     };
-    f.write_str("(")?;
     number(name, from, low, f)?;
     write!(f, " {word} ")?;
-    number(name, to, high, f)?;
-    f.write_str(")")
+    number(name, to, high, f)
 }

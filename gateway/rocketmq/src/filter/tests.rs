@@ -41,12 +41,13 @@ fn zero_is_said_with_the_least_number_above_it() {
         ("t >= 0", "t > -4.9E-324"),
         ("t < 0", "t <= -4.9E-324"),
         ("t <= -0", "t < 4.9E-324"),
-        ("t = 0", "(t > -4.9E-324 AND t < 4.9E-324)"),
-        ("t <> 0", "(t <= -4.9E-324 OR t >= 4.9E-324)"),
-        ("t BETWEEN 0 AND 5", "(t > -4.9E-324 AND t <= 5.0)"),
-        ("t NOT BETWEEN -5 AND 0", "(t < -5.0 OR t >= 4.9E-324)"),
+        ("t = 0", "t > -4.9E-324 AND t < 4.9E-324"),
+        ("t <> 0", "t <= -4.9E-324 OR t >= 4.9E-324"),
+        ("t BETWEEN 0 AND 5", "t > -4.9E-324 AND t <= 5.0"),
+        ("t NOT BETWEEN -5 AND 0", "t < -5.0 OR t >= 4.9E-324"),
+        ("t = 0 OR u BETWEEN 0 AND 5", "(t > -4.9E-324 AND t < 4.9E-324) OR (u > -4.9E-324 AND u <= 5.0)"),
         ("t = 0 AND u > 1", "(t > -4.9E-324 AND t < 4.9E-324) AND u > 1.0"),
-        ("NOT t = 0", "NOT ((t > -4.9E-324 AND t < 4.9E-324))"),
+        ("NOT t = 0", "NOT (t > -4.9E-324 AND t < 4.9E-324)"),
     ] {
         assert_eq!(sql(text), expected, "{text}");
     }
