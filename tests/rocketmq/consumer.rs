@@ -109,7 +109,7 @@ fn lag(bus: &RocketMq, group: &str) -> u64 {
 }
 
 /// How many members the group had by the last word of one of them: `of 2 members`.
-fn last_members(notes: &str) -> &str {
+pub(crate) fn last_members(notes: &str) -> &str {
     let last = notes.lines().rev().find(|line| line.contains(" members")).unwrap_or("");
     let from = last.rfind("of ").unwrap_or(0);
     last[from..].split_inclusive("members").next().unwrap_or("")

@@ -1,16 +1,18 @@
-//! Services on buses of other kinds: one that asks who comes in, and one of the last generation.
+//! Services on buses of other kinds, one that asks who comes in and one of the last generation; and what a member knows
+//! whose queues were another's.
 
 use std::{collections::BTreeSet, fs};
 
+use serde_json::Value;
 use tidegate_rocketmq::{
     Credentials, Options,
     tls::{Files, Tls},
 };
-use tidegate_tests::{BusService, RocketMq};
+use tidegate_tests::{BusService, RocketMq, eventually};
 
 use crate::{
     SECURE,
-    consumer::{ARRIVE_MAX, TOPIC, assert_in_order, readings, send_with, uid},
+    consumer::{ARRIVE_MAX, TOPIC, assert_in_order, last_members, readings, send_with, uid},
 };
 
 #[test]
@@ -62,4 +64,48 @@ fn services_work_with_a_server_of_the_last_generation() {
     let uids: BTreeSet<&str> = both.iter().flatten().map(uid).collect();
     assert_eq!(uids.len(), sent.len());
     assert!(both.iter().all(|messages| !messages.is_empty()));
+}
+
+/// Devices whose queues go to both members of two.
+const DEVICES: usize = 16;
+
+fn of_all(seq: u64, value: f64) -> Vec<(String, u64, f64)> {
+    (0..DEVICES).map(|device| (format!("sensor_{device}"), seq, value)).collect()
+}
+
+/// The devices of which one of them told `state`.
+fn told(messages: &[Value], state: &str) -> Vec<String> {
+    let of = messages.iter().filter(|message| message["state"] == state);
+    let mut devices: Vec<String> =
+        of.map(|message| message["device"].as_str().expect("a device").to_owned()).collect();
+    devices.sort();
+    devices
+}
+
+#[test]
+fn what_is_raised_is_known_to_whoever_gets_the_queue() {
+    let bus = RocketMq::lend();
+    let words = ["--json", "--topic", TOPIC, "--from-first"];
+    let mut first = BusService::start(&bus, "alarm", &words);
+    send_with(&bus, Options::default(), &of_all(0, 40.0));
+    let every = told(&first.wait_for(DEVICES, ARRIVE_MAX), "raised");
+    assert_eq!(every.iter().collect::<BTreeSet<_>>().len(), DEVICES);
+
+    // Another takes over half of the queues, and raises nothing again.
+    let second = BusService::start(&bus, "alarm", &words);
+    eventually("both know of two members", || {
+        [&first, &second].iter().all(|service| last_members(&service.notes()) == "of 2 members").then_some(())
+    });
+    send_with(&bus, Options::default(), &of_all(1, 41.0));
+    let both = || [first.messages(), second.messages()].concat();
+    eventually("all are told as over", || (told(&both(), "over").len() >= DEVICES).then_some(()));
+    assert_eq!((told(&both(), "over"), told(&both(), "raised")), (every.clone(), every.clone()));
+    assert!(!second.messages().is_empty(), "it has queues");
+
+    // The first leaves, and who gets the rest of the queues clears what it has raised.
+    assert!(first.interrupt().success());
+    eventually("it is alone", || (last_members(&second.notes()) == "of 1 members").then_some(()));
+    send_with(&bus, Options::default(), &of_all(2, 20.0));
+    eventually("all are cleared", || (told(&second.messages(), "cleared").len() >= DEVICES).then_some(()));
+    assert_eq!((told(&second.messages(), "cleared"), told(&second.messages(), "raised")), (every, vec![]));
 }
