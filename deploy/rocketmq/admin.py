@@ -23,11 +23,12 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 FOUND_MAX = 64
 
 QUERY_MESSAGE, CREATE_TOPIC, UPDATE_CONFIG, MAX_OFFSET, MIN_OFFSET, GROUP_MEMBERS = 12, 17, 25, 30, 31, 38
+GROUP_OFFSET, SET_GROUP_OFFSET = 14, 15
 ROUTE, CLUSTER, CREATE_GROUP, ALL_GROUPS, ALL_TOPICS = 105, 106, 200, 201, 21
 GET_CONFIG, CONSUME_STATS, DELETE_GROUP, DELETE_TOPIC, DELETE_ROUTE = 26, 208, 207, 215, 216
 CREATE_USER, UPDATE_USER, DELETE_USER, LIST_USERS = 3001, 3002, 3003, 3005
 CREATE_ACL, UPDATE_ACL, LIST_ACLS = 3006, 3007, 3010
-NO_TOPIC = 17
+NO_TOPIC, NOT_FOUND = 17, 22
 
 
 class Refused(Exception):
@@ -219,7 +220,31 @@ def group(cluster, words):
                   "retryMaxTimes": words.retries, "brokerId": 0, "whichBrokerWhenConsumeSlowly": 1,
                   "notifyConsumerIdsChangedEnable": True}
         cluster.each(CREATE_GROUP, body=json.dumps(config).encode())
+    for name in words.names:
+        for topic in words.from_first:
+            start_at_first(cluster, name, topic)
     print(f"groups there: {' '.join(words.names)}")
+
+
+def start_at_first(cluster, group, topic):
+    """Sets the offset of each queue that the group has none of. Without one, the client decides where it begins, and one
+    that begins at the end passes over what arrives between its two questions: has the group an offset, and where is the end.
+    """
+    for _, address, queues in cluster.route(topic):
+        broker = cluster.connection(address)
+        for queue in range(queues):
+            place = {"topic": topic, "queueId": queue}
+            wanted = dict(place, consumerGroup=group, setZeroIfNotFound=False)
+            try:
+                # A server of 4.9 says 0 where it has none.
+                is_new = int(broker.ask(GROUP_OFFSET, wanted)[0]["offset"]) == 0
+            except Refused as refused:
+                if refused.code != NOT_FOUND:
+                    raise
+                is_new = True
+            if is_new:
+                first = max(0, int(broker.ask(MIN_OFFSET, place)[0]["offset"]))
+                broker.ask(SET_GROUP_OFFSET, dict(place, consumerGroup=group, commitOffset=first))
 
 
 def delete_group(cluster, words):
@@ -286,7 +311,7 @@ def find(cluster, words):
         try:
             _, body = cluster.connection(address).ask(QUERY_MESSAGE, fields)
         except Refused as refused:
-            if refused.code == 22:
+            if refused.code == NOT_FOUND:
                 continue
             raise
         for message in decode_all(body):
@@ -418,6 +443,8 @@ def arguments():
             ("--type", {"choices": ["NORMAL", "FIFO", "DELAY", "TRANSACTION"], "help": "5.x; the gRPC proxy checks it"}))
     command("group", "create consumer groups, or change them", group, names, if_missing,
             ("--ordered", {"action": "store_true", "help": "gRPC consumers get a device's messages in order"}),
+            ("--from-first", {"action": "append", "default": [], "metavar": "TOPIC",
+                              "help": "begin at the topic's first message where the group has read nothing yet"}),
             ("--retries", {"type": int, "default": 16, "help": "then a message goes to the dead letters"}))
     command("delete-topic", "delete topics with what lies in them", delete_topic, names)
     command("delete-group", "delete consumer groups with their offsets", delete_group, names)

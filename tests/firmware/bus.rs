@@ -11,7 +11,7 @@ const ARRIVE_MAX: Duration = Duration::from_secs(120);
 #[test]
 fn the_python_consumer_prints_the_temperature_of_a_pico_and_an_alarm_above_35() {
     let bus = RocketMq::start();
-    bus.admin(&["group", "python-group", "alert-consumer-group"]);
+    bus.create_groups_from_first(&["python-group", "alert-consumer-group"]);
     let mut gateway = Gateway::make();
     take_serial(&mut gateway);
     let output = format!(

@@ -255,6 +255,12 @@ impl RocketMq {
         self.admin(&["group", group]);
     }
 
+    /// Creates consumer groups that begin at the first message of `iot-topic`, whatever their client does in a queue that
+    /// it finds empty.
+    pub fn create_groups_from_first(&self, groups: &[&str]) {
+        self.admin(&[&["group", "--from-first", "iot-topic"], groups].concat());
+    }
+
     /// How many messages lie in a topic.
     pub fn count(&self, topic: &str) -> u64 {
         let printed = self.admin(&["count", topic]);

@@ -2,6 +2,7 @@
 //! RocketMQ 5 in Python. The programs around them are `deploy/rocketmq/examples`; they print a line of JSON a message.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
@@ -183,12 +184,26 @@ impl BusConsumer {
         let enough = enough_within(time_max.saturating_sub(MUTE_MAX));
         assert!(
             enough.is_some(),
-            "{} messages instead of {count} within {time_max:?}; what {:?} said:\n{}",
+            "{} messages instead of {count} within {time_max:?} (queue, first offset, messages: {:?}); what {:?} said:\n{}",
             self.count(),
+            self.queues(),
             lock(&self.command),
             lock(&self.complaints).join("\n")
         );
         self.messages()
+    }
+
+    /// Of each queue: its number, the first offset that came, and how many messages.
+    fn queues(&self) -> Vec<(u64, u64, usize)> {
+        let mut queues = BTreeMap::new();
+        for message in self.lines().iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            if let (Some(queue), Some(offset)) = (message["queue"].as_u64(), message["offset"].as_u64()) {
+                let (first, count) = queues.entry(queue).or_insert((offset, 0));
+                *first = offset.min(*first);
+                *count += 1;
+            }
+        }
+        queues.into_iter().map(|(queue, (first, count))| (queue, first, count)).collect()
     }
 
     /// How many lines came so far.

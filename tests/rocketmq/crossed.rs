@@ -22,8 +22,8 @@ fn queue_by_hash(device: &str) -> u64 {
 #[test]
 fn two_hundred_devices_arrive_in_order_at_the_java_and_the_python_consumer() {
     let bus = RocketMq::lend();
-    bus.admin(&["group", "java-group", "python-group"]);
-    bus.admin(&["group", "--ordered", "grpc-group"]);
+    bus.create_groups_from_first(&["java-group", "python-group"]);
+    bus.admin(&["group", "--ordered", "--from-first", "iot-topic", "grpc-group"]);
     let mut gateway = gateway_to(&bus, "labels = { site = \"north\" }");
     gateway.run();
     let consumers = [

@@ -67,8 +67,8 @@ fn port_of(bus: &RocketMq) -> &'static str {
 #[test]
 fn what_one_client_sends_arrives_at_the_others() {
     let bus = RocketMq::lend();
-    bus.admin(&["group", "java-group", "python-group"]);
-    bus.admin(&["group", "--ordered", "grpc-group"]);
+    bus.create_groups_from_first(&["java-group", "python-group"]);
+    bus.admin(&["group", "--ordered", "--from-first", "iot-topic", "grpc-group"]);
     let listen = |client, group: &str| BusConsumer::start(&bus, client, &[option(client), group]);
     let java = listen(BusClient::Java, "java-group");
     let python = listen(BusClient::Python, "python-group");
@@ -138,6 +138,7 @@ fn a_filter_needs_a_decimal_point_and_the_broker_counts_it_so() {
 #[test]
 fn the_classic_python_consumer_alarms_above_35() {
     let bus = RocketMq::lend();
+    bus.create_groups_from_first(&["alert-consumer-group"]);
     let alarms = BusConsumer::alarms(&bus, &[]);
     let sent = [
         "sensor_1 temperature 36.12",
@@ -150,6 +151,26 @@ fn the_classic_python_consumer_alarms_above_35() {
     eventually_long("all was looked at", || (bus.lag("alert-consumer-group") == 0).then_some(()));
     let lines: BTreeSet<String> = alarms.stop().into_iter().collect();
     assert_eq!(lines, BTreeSet::from(["ALARM sensor_1 36.12", "ALARM sensor_4 35.01"].map(str::to_owned)));
+}
+
+#[test]
+fn a_group_begins_at_the_first_message_and_goes_on_where_it_was() {
+    for words in [&["--proxy"][..], &["--server-version", "4.9.7"]] {
+        let bus = RocketMq::lend_with(words);
+        bus.create_groups_from_first(&["python-group"]);
+        send_by_java(&bus, NOBODY, &[], &readings("sensor_1", 10));
+        // Before it ever had a member: the broker knows where the group begins.
+        assert!(bus.admin(&["lag", "python-group"]).contains("behind 10"));
+        let consumer = BusConsumer::start(&bus, BusClient::Python, &["--group", "python-group"]);
+        assert_eq!(bodies(&consumer.wait_for(10, CONSUMED_MAX)).len(), 10);
+        eventually_long("all is confirmed", || (bus.lag("python-group") == 0).then_some(()));
+        consumer.stop();
+        bus.create_groups_from_first(&["python-group"]);
+        assert_eq!(bus.lag("python-group"), 0, "what it has read stays read");
+        let refused = bus.try_admin(&["group", "--from-first", "no-topic", "python-group"]);
+        let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && complaint.contains("no-topic"), "{complaint}");
+    }
 }
 
 /// A classic client confirms every five seconds, and what a filter hides only when a look of fifteen seconds is over.
