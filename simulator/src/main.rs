@@ -44,9 +44,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Files beside the devices' sockets.
+const OTHER_FILES: u64 = 64;
+
 fn simulate(run: &args::Run) -> anyhow::Result<u8> {
     let plan = run.plan()?;
-    raise_file_limit();
+    make_room_for_files(plan.devices_in_all());
     let runtime = runtime(run.threads)?;
     let wish = Arc::new(Notify::new());
     let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
@@ -67,8 +70,9 @@ fn simulate(run: &args::Run) -> anyhow::Result<u8> {
 
 /// Runs the arms of `--baseline` and shows both verdicts. Ctrl-C ends all that was started, without a report.
 fn compare(run: &args::Run) -> anyhow::Result<u8> {
-    let experiment = run.baseline.experiment(run.plan()?);
-    raise_file_limit();
+    let plan = run.plan()?;
+    make_room_for_files(plan.devices_in_all());
+    let experiment = run.baseline.experiment(plan);
     let wish = Arc::new(Notify::new());
     let outcome = runtime(run.threads)?.block_on(async {
         tokio::select! {
@@ -90,10 +94,17 @@ fn compare(run: &args::Run) -> anyhow::Result<u8> {
 }
 
 /// Each device has a socket. Where the limit stays, further devices fail and are counted.
-fn raise_file_limit() {
+///
+/// The system's table of sockets is made large enough at once: it doubles when it is full, and the thread that makes a
+/// socket then stands still for 10 ms and more, with all devices that it plays.
+fn make_room_for_files(devices: u32) {
     let limit = getrlimit(Resource::Nofile);
     let _refused =
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err();
+    let last = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(1));
+    let last = i32::try_from(last.min(u64::from(devices) + OTHER_FILES)).unwrap_or(i32::MAX);
+    // Where it cannot be, the table grows as it fills.
+    let _grown = rustix::io::fcntl_dupfd_cloexec(io::stdin(), last).is_ok();
 }
 
 fn look_again(arguments: &args::Audit) -> anyhow::Result<u8> {

@@ -276,7 +276,7 @@ fn follow(
             let polled = spawn_blocking(move || audit.poll().map(|_| audit)).await.map_err(internal)?;
             audit = polled.map_err(|source| Error::Audit { what: what.clone(), source })?;
             tokio::select! {
-                () = sleep(audit::POLL_WAIT) => {}
+                () = sleep(audit.look_every()) => {}
                 over = stop.wait_for(|stop| *stop == Stop::Abort) => {
                     drop(over);
                     return Ok(audit);

@@ -25,7 +25,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Error> {
     let overrides = Overrides { lan: args.lan };
     let config = Config::load(&found.path, overrides)?;
     let log = logging::start(config.log, args.log.log_level, args.log.log_format)?;
-    raise_file_limit();
+    make_room_for_files(config.mqtt.connections_max);
     close_to_others();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,11 +65,36 @@ pub(super) fn close_to_others() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
-/// Each connection takes a file descriptor: the soft limit is raised to what the system allows.
-pub(super) fn raise_file_limit() {
+/// Files beside the connections.
+const OTHER_FILES: usize = 256;
+
+/// Each connection takes a file descriptor: the soft limit is raised to what the system allows, and the system's table
+/// of them made large enough while nobody waits. It doubles when it is full, and the thread whose accept does that waits
+/// for every processor (10 ms and more), and with it all whom that thread serves.
+pub(super) fn make_room_for_files(connections_max: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
         tracing::warn!(limit = ?limit.current, "cannot raise the limit of open files; connections are limited by it");
+    }
+    let room = connections_max.saturating_add(OTHER_FILES);
+    // Where there are fewer to be had, none of them has to wait either.
+    let last = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(1));
+    let last = i32::try_from(last.min(room as u64)).unwrap_or(i32::MAX);
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), last) {
+        tracing::debug!(%error, "the table of open files grows as it fills");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_open_files_has_room_before_the_first_connection() {
+        make_room_for_files(3_000);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(size.trim().parse::<usize>().unwrap() > 3_000, "{size}");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     value,
 };
 
-/// Messages that wait for the next look: at 50,000 a second, a look every quarter of a second is four times in time.
+/// Messages that wait for the next look: more than a second's, at 50,000 a second.
 const MESSAGES_MAX: usize = 65_536;
 
 /// Messages from a bus, with the time at which each arrived.

@@ -27,8 +27,8 @@ pub use verdict::{EXAMPLES_MAX, Verdict};
 
 use crate::{Error, plan::AuditPlan};
 
-/// Between two looks at the output.
-pub(crate) const POLL_WAIT: Duration = Duration::from_millis(250);
+/// Between two looks at the output, while it is waited for.
+const POLL_WAIT: Duration = Duration::from_millis(250);
 
 /// What is read from the output, and what was seen there so far.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ impl Audit {
         let Self { source, arrivals } = self;
         source.poll(arrivals)?;
         Ok(arrivals.lines().saturating_sub(before))
+    }
+
+    /// Between two looks while the devices run: what has come meanwhile keeps a core from them.
+    #[must_use]
+    pub(crate) fn look_every(&self) -> Duration {
+        self.source.look_every()
     }
 
     /// Acknowledged readings that have not arrived so far.

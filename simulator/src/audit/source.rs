@@ -1,7 +1,10 @@
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use super::{arrivals::Arrivals, bus::Bus, tail::Tail};
 use crate::{Error, latency::LatencyMs, plan::AuditSource};
+
+const FOLDER_WAIT: Duration = Duration::from_millis(250);
+const BUS_WAIT: Duration = Duration::from_millis(20);
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,14 @@ impl Source {
                 bus.poll(arrivals);
                 Ok(())
             }
+        }
+    }
+
+    /// Between two looks: a folder has to be listed for each, a bus has its messages ready.
+    pub(super) fn look_every(&self) -> Duration {
+        match &self.0 {
+            Kind::Folder(_) => FOLDER_WAIT,
+            Kind::Bus(_) => BUS_WAIT,
         }
     }
 

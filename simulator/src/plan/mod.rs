@@ -181,16 +181,25 @@ impl Plan {
         Ok(named)
     }
 
+    /// Number of virtual devices, of all groups.
+    #[must_use]
+    pub fn devices_in_all(&self) -> u32 {
+        match &self.groups[..] {
+            [] => self.devices,
+            groups => groups.iter().fold(0, |sum, group| sum.saturating_add(group.sensors.devices)),
+        }
+    }
+
     /// Is the number of groups, and of all their devices, one that can be?
     pub(crate) fn check_groups(&self) -> Result<(), Error> {
-        let devices = self.groups.iter().fold(0, |sum: u32, group| sum.saturating_add(group.sensors.devices));
         if self.groups.len() > GROUPS_MAX {
             return Err(Error::Plan(format!(
                 "{} groups: at most {GROUPS_MAX} can be told apart",
                 self.groups.len()
             )));
         }
-        if devices > DEVICES_MAX {
+        let devices = self.devices_in_all();
+        if !self.groups.is_empty() && devices > DEVICES_MAX {
             return Err(Error::Plan(format!(
                 "{devices} devices in all groups: 1 to {DEVICES_MAX} can be simulated"
             )));

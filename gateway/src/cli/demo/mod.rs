@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{
     DemoArgs, Error, print,
-    run::{close_to_others, raise_file_limit, start_error},
+    run::{close_to_others, make_room_for_files, start_error},
     when::span,
 };
 use crate::{
@@ -46,7 +46,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Error> {
     let config = configuration(folder.path(), args.rocketmq.as_deref())?;
     let log = logging::Config { level: logging::Level::Warn, ..config.log };
     logging::start(log, args.log.log_level, args.log.log_format)?;
-    raise_file_limit();
+    make_room_for_files(config.mqtt.connections_max);
     close_to_others();
     let credentials = add_sensors(&config, args.devices)?;
     let gateway = Gateway::start(&config, None).map_err(start_error)?;

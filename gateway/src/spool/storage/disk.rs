@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -13,8 +15,12 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use super::{AlignedBuffer, Lock, Storage, StorageFile, Synced};
 use crate::spool::segment::BLOCK_BYTES;
 
-/// Bytes of zeros written at once when a file is made.
-const ZERO_FILL_BYTES: usize = 1 << 20;
+/// Bytes of zeros written at once when a file is made. Records that are to be synced meanwhile wait behind one such
+/// piece, and not behind a segment: the disk takes its time for what lies in front of a sync.
+const ZERO_FILL_BYTES: usize = 128 * 1024;
+/// Where nobody waits for the file, the disk is left to others so many times as long as a piece took it.
+const LEISURE: u32 = 4;
+const LEISURE_MAX: Duration = Duration::from_millis(5);
 
 /// A directory on a real disk. Files are written with O_DIRECT and O_DSYNC where the file system takes it, else
 /// with `fdatasync`.
@@ -95,9 +101,14 @@ impl Storage for Disk {
         Ok(names)
     }
 
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
+    fn create(
+        &self,
+        name: &str,
+        bytes: u64,
+        has_leisure: &dyn Fn() -> bool,
+    ) -> io::Result<Arc<dyn StorageFile>> {
         let path = self.path(name);
-        if let Err(error) = zero_fill(&path, bytes) {
+        if let Err(error) = zero_fill(&path, bytes, self.direct(), has_leisure) {
             // The first error is the one to tell; a file that stays behind is removed at the next start.
             drop(fs::remove_file(&path));
             return Err(error);
@@ -175,15 +186,27 @@ impl StorageFile for DiskFile {
     }
 }
 
-fn zero_fill(path: &Path, bytes: u64) -> io::Result<()> {
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
+fn zero_fill(path: &Path, bytes: u64, direct: bool, has_leisure: &dyn Fn() -> bool) -> io::Result<()> {
+    // Past the page cache: what gathers there goes to the disk in one piece, at the sync.
+    let how = if direct { OFlags::DIRECT } else { OFlags::empty() };
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | how;
     let file = File::from(rustix::fs::open(path, flags, mode())?);
-    let zeros = vec![0; ZERO_FILL_BYTES.min(usize::try_from(bytes).unwrap_or(ZERO_FILL_BYTES))];
+    let whole_blocks = bytes.next_multiple_of(BLOCK_BYTES as u64);
+    let piece_bytes = ZERO_FILL_BYTES.min(usize::try_from(whole_blocks).unwrap_or(ZERO_FILL_BYTES));
+    let zeros = AlignedBuffer::holding(&vec![0; piece_bytes]);
     let mut filled = 0;
-    while filled < bytes {
-        let len = (bytes - filled).min(zeros.len() as u64);
-        file.write_all_at(zeros.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default(), filled)?;
+    while filled < whole_blocks {
+        let begin = Instant::now();
+        let len = (whole_blocks - filled).min(piece_bytes as u64);
+        let piece = zeros.as_slice().get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
+        file.write_all_at(piece, filled)?;
         filled += len;
+        if has_leisure() {
+            thread::sleep((begin.elapsed() * LEISURE).min(LEISURE_MAX));
+        }
+    }
+    if whole_blocks > bytes {
+        file.set_len(bytes)?;
     }
     if syncs() { file.sync_all() } else { Ok(()) }
 }
@@ -219,4 +242,30 @@ fn syncs() -> bool {
 #[cfg(not(feature = "fault-injection"))]
 const fn syncs() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_all_zeros_and_of_its_length_and_whoever_waits_for_it_is_heard_between_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path());
+        disk.prepare(&[]).unwrap();
+        for (bytes, pieces) in [(1 << 20, 8), (1_000, 1), (ZERO_FILL_BYTES as u64 + 1, 2), (0, 0)] {
+            let asked = Cell::new(0);
+            let has_leisure = || {
+                asked.set(asked.get() + 1);
+                asked.get() < 4
+            };
+            let file = disk.create("file", bytes, &has_leisure).unwrap();
+            assert_eq!((asked.get(), file.len().unwrap()), (pieces, bytes));
+            let mut read = vec![1; usize::try_from(bytes).unwrap()];
+            assert_eq!(file.read_at(&mut read, 0).unwrap(), read.len());
+            assert!(read.iter().all(|byte| *byte == 0));
+        }
+    }
 }
