@@ -67,6 +67,8 @@ pub(super) fn close_to_others() {
 
 /// Files beside the connections.
 const OTHER_FILES: usize = 256;
+/// So many files have their place from the start, however many connections are allowed: the system takes half a megabyte.
+const READY_FILES_MAX: usize = 65_536;
 
 /// Each connection takes a file descriptor: the soft limit is raised to what the system allows, and the system's table
 /// of them made large enough while nobody waits. It doubles when it is full, and the thread whose accept does that waits
@@ -77,7 +79,7 @@ pub(super) fn make_room_for_files(connections_max: usize) {
     if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
         tracing::warn!(limit = ?limit.current, "cannot raise the limit of open files; connections are limited by it");
     }
-    let room = connections_max.saturating_add(OTHER_FILES);
+    let room = connections_max.saturating_add(OTHER_FILES).min(READY_FILES_MAX);
     // Where there are fewer to be had, none of them has to wait either.
     let last = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(1));
     let last = i32::try_from(last.min(room as u64)).unwrap_or(i32::MAX);

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -18,9 +18,8 @@ use crate::spool::segment::BLOCK_BYTES;
 /// Bytes of zeros written at once when a file is made. Records that are to be synced meanwhile wait behind one such
 /// piece, and not behind a segment: the disk takes its time for what lies in front of a sync.
 const ZERO_FILL_BYTES: usize = 128 * 1024;
-/// Where nobody waits for the file, the disk is left to others so many times as long as a piece took it.
-const LEISURE: u32 = 4;
-const LEISURE_MAX: Duration = Duration::from_millis(5);
+/// How long the disk is left to others after a piece, where nobody waits for the file.
+const LEISURE: Duration = Duration::from_millis(2);
 
 /// A directory on a real disk. Files are written with O_DIRECT and O_DSYNC where the file system takes it, else
 /// with `fdatasync`.
@@ -186,24 +185,32 @@ impl StorageFile for DiskFile {
     }
 }
 
+/// With leisure a piece goes past the page cache: what gathers there goes to the disk as one, at the sync, and whoever
+/// syncs another file meanwhile waits for it. Without, that is just what is wanted: a disk that takes long for each piece
+/// takes no longer for all.
 fn zero_fill(path: &Path, bytes: u64, direct: bool, has_leisure: &dyn Fn() -> bool) -> io::Result<()> {
-    // Past the page cache: what gathers there goes to the disk in one piece, at the sync.
-    let how = if direct { OFlags::DIRECT } else { OFlags::empty() };
-    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC | how;
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, mode())?);
+    let past_the_cache = if direct {
+        let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        Some(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    } else {
+        None
+    };
     let whole_blocks = bytes.next_multiple_of(BLOCK_BYTES as u64);
     let piece_bytes = ZERO_FILL_BYTES.min(usize::try_from(whole_blocks).unwrap_or(ZERO_FILL_BYTES));
     let zeros = AlignedBuffer::holding(&vec![0; piece_bytes]);
     let mut filled = 0;
     while filled < whole_blocks {
-        let begin = Instant::now();
         let len = (whole_blocks - filled).min(piece_bytes as u64);
         let piece = zeros.as_slice().get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
-        file.write_all_at(piece, filled)?;
-        filled += len;
         if has_leisure() {
-            thread::sleep((begin.elapsed() * LEISURE).min(LEISURE_MAX));
+            past_the_cache.as_ref().unwrap_or(&file).write_all_at(piece, filled)?;
+            thread::sleep(LEISURE);
+        } else {
+            file.write_all_at(piece, filled)?;
         }
+        filled += len;
     }
     if whole_blocks > bytes {
         file.set_len(bytes)?;
