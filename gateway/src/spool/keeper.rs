@@ -250,11 +250,7 @@ pub(super) fn make_blank(state: &State) -> io::Result<()> {
         let mut catalog = state.catalog_mut();
         Blank { name: catalog.next_file_name(), bytes: state.limits.segment_bytes, epoch }
     };
-    let has_leisure = || {
-        let pending = state.pending();
-        pending.blanks() >= BLANKS_MIN && pending.door == Door::Open
-    };
-    state.storage.create(&blank.name, blank.bytes, &has_leisure)?;
+    state.storage.create(&blank.name, blank.bytes)?;
     write_blank_header(&*state.storage, &blank)?;
     add_blank(state, blank);
     Ok(())
