@@ -241,7 +241,7 @@ impl Cursor {
         });
         let name = file_name(consumer);
         let slot = Slot { generation: 1, offsets };
-        let file = match state.storage.create(&name, FILE_BYTES) {
+        let file = match state.storage.create(&name, FILE_BYTES, &|| false) {
             Ok(file) => file,
             Err(error) if super::state::is_no_room(&error) => return Err(CursorError::Io(error)),
             Err(error) => return Err(poisoned(state, &name, &error)),

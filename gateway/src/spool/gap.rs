@@ -228,7 +228,7 @@ impl Gatherer {
         let gap = Gap { lane, from, to, len: bytes.len() };
         let mut buffer = AlignedBuffer::holding(&bytes);
         buffer.resize(bytes.len().next_multiple_of(BLOCK_BYTES));
-        storage.create(&gap.file_name(), gap.file_bytes())?.write_synced(buffer.as_slice(), 0)?;
+        storage.create(&gap.file_name(), gap.file_bytes(), &|| false)?.write_synced(buffer.as_slice(), 0)?;
         Ok(gap)
     }
 }

@@ -9,6 +9,7 @@ use super::{
     cursor::{self, CURSORS_FOLDER},
     gap::{GAPS_FOLDER, Gap, Summaries},
     quarantine::QUARANTINE_FOLDER,
+    salvage,
     scan::{Found, Scan},
     segment::{BLOCK, BLOCK_BYTES, Extent, LogPlace, SegmentHeader, footer_from_block},
     storage::StorageFile,
@@ -149,6 +150,9 @@ pub fn look(storage: &dyn Storage, verified: bool) -> io::Result<Report> {
 
 fn look_at_segment(found: &mut Report, name: &str, file: &dyn StorageFile) -> io::Result<()> {
     let Some(header) = read_header(file)? else {
+        if is_being_made(file)? {
+            return Ok(());
+        }
         found.damage.push(format!("the header of {name} is damaged"));
         return Ok(());
     };
@@ -184,6 +188,14 @@ fn look_at_segment(found: &mut Report, name: &str, file: &dyn StorageFile) -> io
         ts_gw: (extent.records > 0).then_some((extent.ts_min, extent.ts_max)),
     });
     Ok(())
+}
+
+/// Whether nothing but zeros was written yet: the keeper works on it, or did when it ended. A start removes such a file.
+fn is_being_made(file: &dyn StorageFile) -> io::Result<bool> {
+    let mut block = vec![0; BLOCK_BYTES];
+    let read = file.read_at(&mut block, 0)?;
+    let has_none = read < BLOCK_BYTES || block.iter().all(|byte| *byte == 0);
+    Ok(has_none && salvage::header(file, |_| false)?.is_none())
 }
 
 fn read_header(file: &dyn StorageFile) -> io::Result<Option<SegmentHeader>> {
@@ -300,5 +312,31 @@ impl fmt::Display for Report {
             writeln!(f, "damage: {damage}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_being_made_is_no_damage_and_one_with_something_in_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path());
+        disk.prepare(&[CURSORS_FOLDER, GAPS_FOLDER, QUARANTINE_FOLDER]).unwrap();
+        let path = folder.path().join("0000000000.segment");
+        for len in [0, 100, 128 * 1024, 1 << 20] {
+            fs::write(&path, vec![0; len]).unwrap();
+            for verified in [false, true] {
+                let report = look(&disk, verified).unwrap();
+                assert!(report.is_sound() && report.ready == 0, "{report}");
+            }
+        }
+        let mut bytes = vec![0; 1 << 20];
+        bytes[17] = 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(look(&disk, true).unwrap().damage, ["the header of 0000000000.segment is damaged"]);
     }
 }

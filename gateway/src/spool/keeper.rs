@@ -27,11 +27,13 @@ pub(super) struct Keeper {
     state: Arc<State>,
     /// Making a file has failed for want of room; tried again after something was given up, or a while.
     no_room: bool,
+    /// The start waits for what is made.
+    is_waited_for: bool,
 }
 
 impl Keeper {
     pub(super) fn new(state: Arc<State>) -> Self {
-        Self { state, no_room: false }
+        Self { state, no_room: false, is_waited_for: false }
     }
 
     /// Works until the spool is closed or fails.
@@ -52,7 +54,10 @@ impl Keeper {
     /// Does what the first appends need.
     pub(super) fn prime(&mut self) -> Result<(), Failure> {
         let begins = self.state.catalog().segments.iter().any(|(_, segments)| segments.is_empty());
-        self.work(BLANKS_MIN + usize::from(begins))
+        self.is_waited_for = true;
+        let primed = self.work(BLANKS_MIN + usize::from(begins));
+        self.is_waited_for = false;
+        primed
     }
 
     /// Works until there is nothing to do or `enough` segments lie ready.
@@ -89,7 +94,7 @@ impl Keeper {
                 self.state.pending().no_room = true;
                 return Ok(false);
             }
-            Decision::Make => match make_blank(&self.state) {
+            Decision::Make => match self.make_blank() {
                 Err(error) if is_no_room(&error) => self.no_room = true,
                 made => made?,
             },
@@ -172,6 +177,24 @@ impl Keeper {
         Ok(())
     }
 
+    /// Makes a new file ready. Nobody waits for it while as many as are needed lie ready.
+    fn make_blank(&self) -> io::Result<()> {
+        let state = &*self.state;
+        let epoch = new_epoch(state)?;
+        let blank = {
+            let mut catalog = state.catalog_mut();
+            Blank { name: catalog.next_file_name(), bytes: state.limits.segment_bytes, epoch }
+        };
+        let has_leisure = || {
+            let pending = state.pending();
+            !self.is_waited_for && pending.blanks() >= BLANKS_MIN && pending.door == Door::Open
+        };
+        state.storage.create(&blank.name, blank.bytes, &has_leisure)?;
+        write_blank_header(&*state.storage, &blank)?;
+        add_blank(state, blank);
+        Ok(())
+    }
+
     /// Puts a gap summary in place of the lane's oldest segment, durably.
     fn summarise(&self, lane: Lane) -> io::Result<()> {
         let segments =
@@ -241,19 +264,6 @@ fn gather(state: &State, segment: &Segment) -> io::Result<Gatherer> {
         }
     }
     Ok(gathered)
-}
-
-/// Makes a new file ready.
-pub(super) fn make_blank(state: &State) -> io::Result<()> {
-    let epoch = new_epoch(state)?;
-    let blank = {
-        let mut catalog = state.catalog_mut();
-        Blank { name: catalog.next_file_name(), bytes: state.limits.segment_bytes, epoch }
-    };
-    state.storage.create(&blank.name, blank.bytes)?;
-    write_blank_header(&*state.storage, &blank)?;
-    add_blank(state, blank);
-    Ok(())
 }
 
 /// Says durably that a segment is not in use and which epoch its next use has.

@@ -158,8 +158,13 @@ impl Storage for Metered {
         self.inner.list(folder)
     }
 
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
-        let file = self.inner.create(name, bytes)?;
+    fn create(
+        &self,
+        name: &str,
+        bytes: u64,
+        has_leisure: &dyn Fn() -> bool,
+    ) -> io::Result<Arc<dyn StorageFile>> {
+        let file = self.inner.create(name, bytes, has_leisure)?;
         self.meter.add_bytes(bytes);
         Ok(self.meter(file))
     }

@@ -70,7 +70,7 @@ impl Quarantine {
         let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(BLOCK_BYTES)];
         storage.open(name, false)?.read_at(&mut bytes, from)?;
         let copy = AlignedBuffer::holding(&bytes);
-        match storage.create(&piece, copy.len() as u64) {
+        match storage.create(&piece, copy.len() as u64, &|| false) {
             Ok(file) => file.write_synced(copy.as_slice(), 0).map(drop)?,
             Err(error) if is_no_room(&error) => return Ok(()),
             Err(error) => return Err(error),

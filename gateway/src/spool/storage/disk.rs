@@ -6,6 +6,8 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -13,8 +15,13 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use super::{AlignedBuffer, Lock, Storage, StorageFile, Synced};
 use crate::spool::segment::BLOCK_BYTES;
 
-/// Bytes of zeros written at once when a file is made.
+/// Bytes of zeros written at once where somebody waits for the file: few calls, for a disk that takes long for each.
 const ZERO_FILL_BYTES: usize = 1 << 20;
+/// The same where nobody does. Records that are to be synced meanwhile wait behind one such piece, and not behind a
+/// segment: the disk takes its time for what lies in front of a sync.
+const LEISURELY_BYTES: usize = 128 * 1024;
+/// How long the disk is left to others after a piece, where nobody waits for the file.
+const LEISURE: Duration = Duration::from_millis(2);
 
 /// A directory on a real disk. Files are written with O_DIRECT and O_DSYNC where the file system takes it, else
 /// with `fdatasync`.
@@ -95,9 +102,14 @@ impl Storage for Disk {
         Ok(names)
     }
 
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
+    fn create(
+        &self,
+        name: &str,
+        bytes: u64,
+        has_leisure: &dyn Fn() -> bool,
+    ) -> io::Result<Arc<dyn StorageFile>> {
         let path = self.path(name);
-        if let Err(error) = zero_fill(&path, bytes) {
+        if let Err(error) = zero_fill(&path, bytes, self.direct(), has_leisure) {
             // The first error is the one to tell; a file that stays behind is removed at the next start.
             drop(fs::remove_file(&path));
             return Err(error);
@@ -175,15 +187,37 @@ impl StorageFile for DiskFile {
     }
 }
 
-fn zero_fill(path: &Path, bytes: u64) -> io::Result<()> {
+/// With leisure a piece goes past the page cache: what gathers there goes to the disk as one, at the sync, and whoever
+/// syncs another file meanwhile waits for it. Without, that is just what is wanted: a disk that takes long for each piece
+/// takes no longer for all.
+fn zero_fill(path: &Path, bytes: u64, direct: bool, has_leisure: &dyn Fn() -> bool) -> io::Result<()> {
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, mode())?);
-    let zeros = vec![0; ZERO_FILL_BYTES.min(usize::try_from(bytes).unwrap_or(ZERO_FILL_BYTES))];
+    let past_the_cache = if direct {
+        let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        Some(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    } else {
+        None
+    };
+    let whole_blocks = bytes.next_multiple_of(BLOCK_BYTES as u64);
+    let most = usize::try_from(whole_blocks).map_or(ZERO_FILL_BYTES, |bytes| bytes.min(ZERO_FILL_BYTES));
+    let zeros = AlignedBuffer::holding(&vec![0; most]);
     let mut filled = 0;
-    while filled < bytes {
-        let len = (bytes - filled).min(zeros.len() as u64);
-        file.write_all_at(zeros.get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default(), filled)?;
+    while filled < whole_blocks {
+        let leisure = has_leisure();
+        let piece_bytes = if leisure { LEISURELY_BYTES } else { ZERO_FILL_BYTES };
+        let len = (whole_blocks - filled).min(piece_bytes as u64);
+        let piece = zeros.as_slice().get(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
+        if leisure {
+            past_the_cache.as_ref().unwrap_or(&file).write_all_at(piece, filled)?;
+            thread::sleep(LEISURE);
+        } else {
+            file.write_all_at(piece, filled)?;
+        }
         filled += len;
+    }
+    if whole_blocks > bytes {
+        file.set_len(bytes)?;
     }
     if syncs() { file.sync_all() } else { Ok(()) }
 }
@@ -219,4 +253,33 @@ fn syncs() -> bool {
 #[cfg(not(feature = "fault-injection"))]
 const fn syncs() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_all_zeros_and_of_its_length_and_whoever_waits_for_it_is_heard_between_pieces() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(folder.path());
+        disk.prepare(&[]).unwrap();
+        let leisurely = LEISURELY_BYTES as u64;
+        for (bytes, pieces) in
+            [(1 << 20, 4), (1_000, 1), (leisurely + 1, 2), (3 * leisurely + (1 << 20) + 1, 5), (0, 0)]
+        {
+            let asked = Cell::new(0);
+            let has_leisure = || {
+                asked.set(asked.get() + 1);
+                asked.get() < 4
+            };
+            let file = disk.create("file", bytes, &has_leisure).unwrap();
+            assert_eq!((asked.get(), file.len().unwrap()), (pieces, bytes));
+            let mut read = vec![1; usize::try_from(bytes).unwrap()];
+            assert_eq!(file.read_at(&mut read, 0).unwrap(), read.len());
+            assert!(read.iter().all(|byte| *byte == 0));
+        }
+    }
 }

@@ -43,11 +43,17 @@ pub trait Storage: Send + Sync + 'static {
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
     /// Makes a file of `bytes` zeros, written out and not only promised, and syncs it and its directory entry.
-    /// A file of that name is replaced. What was made is removed again where that fails.
+    /// A file of that name is replaced. What was made is removed again where that fails. `has_leisure` is asked again
+    /// and again: while nobody waits for the file, those who wait for a sync of another one go first.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaExceeded` when there is no room, else what the operating system says.
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>>;
+    fn create(
+        &self,
+        name: &str,
+        bytes: u64,
+        has_leisure: &dyn Fn() -> bool,
+    ) -> io::Result<Arc<dyn StorageFile>>;
 
     /// Opens a file; `write` says whether it will be written.
     ///

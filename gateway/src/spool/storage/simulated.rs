@@ -352,7 +352,7 @@ impl Storage for SimulatedDisk {
         Ok(disk.entries.keys().filter_map(within).collect())
     }
 
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
+    fn create(&self, name: &str, bytes: u64, _: &dyn Fn() -> bool) -> io::Result<Arc<dyn StorageFile>> {
         let mut disk = self.disk();
         disk.operate_or_fail()?;
         let number = disk.next_inode;

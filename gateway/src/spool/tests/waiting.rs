@@ -126,8 +126,13 @@ impl Storage for Watched {
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         self.disk.list(folder)
     }
-    fn create(&self, name: &str, bytes: u64) -> io::Result<Arc<dyn StorageFile>> {
-        self.disk.create(name, bytes).map(|file| self.watch(file))
+    fn create(
+        &self,
+        name: &str,
+        bytes: u64,
+        has_leisure: &dyn Fn() -> bool,
+    ) -> io::Result<Arc<dyn StorageFile>> {
+        self.disk.create(name, bytes, has_leisure).map(|file| self.watch(file))
     }
     fn open(&self, name: &str, write: bool) -> io::Result<Arc<dyn StorageFile>> {
         self.disk.open(name, write).map(|file| self.watch(file))
