@@ -201,12 +201,24 @@ fn no_more_goes_ahead_of_a_missing_topic_than_may_come_again() {
     assert_eq!((bus.count("iot-topic"), bus.count("iot-device-topic")), (1, 158));
 }
 
+/// Messages of a quarter of a megabyte: more than 64 MB, a file of the broker's log.
+const LARGE: u16 = 300;
+
 #[test]
 fn a_broker_without_room_is_waited_for() {
     let disk = SmallDisk::make(512);
     let bus = RocketMq::start_on(disk.path(), &[]);
     let mut gateway = gateway_to(&bus, "");
+    // Nothing but what is large goes to the topic of devices.
+    gateway.configure("above = 35.0 ", "above = 99.0 ");
     gateway.run();
+    // More than one file of the broker's log: without room it would give up the first, read or not.
+    let mut client = Client::login(gateway.port, Version::V5, &gateway.device);
+    let large = vec![0xFF; 250_000];
+    for id in 1..=LARGE {
+        client.publish_and_wait("plant/blob", &large, id);
+    }
+    drained(&gateway, DRAINED_MAX);
     let load = Simulator::start(&gateway, 10, &["--interval", "200ms", "--duration", "100s"]);
     // Beyond this share of the disk the broker takes nothing more; it looks after a minute, then every ten seconds.
     let filler = disk.path().join("filler");
@@ -222,6 +234,7 @@ fn a_broker_without_room_is_waited_for() {
     load.finish(seconds(240)).assert_nothing_lost();
     drained(&gateway, DRAINED_MAX);
     assert_eq!(output_status(&gateway, "dead_letters"), 0);
+    assert_eq!(bus.count("iot-device-topic"), u64::from(LARGE), "the broker still has what nobody has read");
     assert_whole(&bus, &gateway, BusLogin::default());
 }
 
