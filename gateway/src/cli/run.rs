@@ -79,7 +79,7 @@ pub(super) fn make_room_for_files(connections_max: usize) {
     if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
         tracing::warn!(limit = ?limit.current, "cannot raise the limit of open files; connections are limited by it");
     }
-    let room = connections_max.saturating_add(OTHER_FILES).min(READY_FILES_MAX);
+    let room = connections_max.saturating_add(OTHER_FILES).min(READY_FILES_MAX - 1);
     // Where there are fewer to be had, none of them has to wait either.
     let last = getrlimit(Resource::Nofile).current.map_or(u64::MAX, |limit| limit.saturating_sub(1));
     let last = i32::try_from(last.min(room as u64)).unwrap_or(i32::MAX);
@@ -94,9 +94,13 @@ mod tests {
 
     #[test]
     fn the_table_of_open_files_has_room_before_the_first_connection() {
-        make_room_for_files(3_000);
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
-        assert!(size.trim().parse::<usize>().unwrap() > 3_000, "{size}");
+        let size_for = |connections_max| {
+            make_room_for_files(connections_max);
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+            size.trim().parse::<usize>().unwrap()
+        };
+        assert!(size_for(3_000) > 3_000);
+        assert!((3_001..=READY_FILES_MAX).contains(&size_for(usize::MAX)), "however many are allowed");
     }
 }

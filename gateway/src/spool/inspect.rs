@@ -190,12 +190,11 @@ fn look_at_segment(found: &mut Report, name: &str, file: &dyn StorageFile) -> io
     Ok(())
 }
 
-/// Whether nothing but zeros was written yet: the keeper works on it, or did when it ended. A start removes such a file.
+/// Whether it has no header yet, and no commit: the keeper works on it, or did when it ended. A start removes such a file.
 fn is_being_made(file: &dyn StorageFile) -> io::Result<bool> {
     let mut block = vec![0; BLOCK_BYTES];
-    let read = file.read_at(&mut block, 0)?;
-    let has_none = read < BLOCK_BYTES || block.iter().all(|byte| *byte == 0);
-    Ok(has_none && salvage::header(file, |_| false)?.is_none())
+    file.read_at(&mut block, 0)?;
+    Ok(block.iter().all(|byte| *byte == 0) && salvage::header(file, |_| false)?.is_none())
 }
 
 fn read_header(file: &dyn StorageFile) -> io::Result<Option<SegmentHeader>> {
@@ -334,9 +333,11 @@ mod tests {
                 assert!(report.is_sound() && report.ready == 0, "{report}");
             }
         }
-        let mut bytes = vec![0; 1 << 20];
-        bytes[17] = 1;
-        fs::write(&path, bytes).unwrap();
-        assert_eq!(look(&disk, true).unwrap().damage, ["the header of 0000000000.segment is damaged"]);
+        for len in [100, 1 << 20] {
+            let mut bytes = vec![0; len];
+            bytes[17] = 1;
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(look(&disk, true).unwrap().damage, ["the header of 0000000000.segment is damaged"]);
+        }
     }
 }
