@@ -8,21 +8,22 @@ use crate::device::Micros;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: Instant,
-    start_wall_ms: u64,
+    start_wall_us: u64,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), start_wall_ms: wall.as_millis().try_into().unwrap_or(u64::MAX) }
+        Self { start: Instant::now(), start_wall_us: micros(wall) }
     }
 
     pub(crate) fn now_us(&self) -> Micros {
         micros(self.start.elapsed())
     }
 
-    pub(crate) fn wall_ms(&self, at_us: Micros) -> u64 {
-        self.start_wall_ms.saturating_add(at_us / 1000)
+    /// Unix microseconds.
+    pub(crate) fn wall_us(&self, at_us: Micros) -> u64 {
+        self.start_wall_us.saturating_add(at_us)
     }
 
     pub(crate) fn instant(&self, at_us: Micros) -> tokio::time::Instant {

@@ -1,6 +1,6 @@
 //! A plan becomes a fleet: each device gets its target, its time and its share of what is common.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -8,10 +8,11 @@ use crate::{
     Plan, Qos, Target,
     audit::Ledger,
     clock::{Clock, micros},
+    departures::{self, Departures},
     device::{Device, DeviceCounts, DevicePlan, Micros, Schedule},
     part::Part,
     payload::PayloadWriter,
-    plan::{Deal, Group, Identity},
+    plan::{AuditSource, Deal, Group, Identity},
     profile::Values,
     ranges::Ranges,
     sensor::{Sensor, Shared, Stop},
@@ -23,6 +24,8 @@ pub(crate) struct Launched {
     pub(crate) parts: Vec<Part>,
     pub(crate) sensors: JoinSet<(Box<str>, Ranges)>,
     pub(crate) ledger: Ledger,
+    /// When they send, if somebody asks for it.
+    pub(crate) departures: Option<departures::Fleet>,
     pub(crate) devices: u32,
     /// The most that is promised to any of them.
     pub(crate) qos: Qos,
@@ -41,6 +44,7 @@ pub(crate) fn launch(
         parts: Vec::new(),
         sensors: JoinSet::new(),
         ledger: Ledger { seed: plan.seed, boot: plan.boot, ..Ledger::default() },
+        departures: is_bus(plan).then(HashMap::new),
         devices: 0,
         qos: Qos::AtMostOnce,
         end_us: 0,
@@ -85,7 +89,13 @@ impl Launched {
             if sensors.profile.values != Values::default() {
                 self.ledger.values.insert(identity.device.to_string(), sensors.profile.values);
             }
-            let sensor = sensor(sensors, Arc::clone(shared), stop.clone(), identity, connect_us);
+            let departures = self.departures.as_mut().map(|fleet| {
+                let departures = Arc::<Departures>::default();
+                fleet.insert(identity.device.clone(), Arc::clone(&departures));
+                departures
+            });
+            let mut sensor = sensor(sensors, Arc::clone(shared), stop.clone(), identity, connect_us);
+            sensor.departures = departures;
             self.end_us = self.end_us.max(sensor.end_us);
             self.sensors.spawn(sensor.run());
             connect_us = connect_us.saturating_add(step_us);
@@ -106,6 +116,11 @@ impl Launched {
     pub(crate) fn planned_duration(&self) -> Option<Duration> {
         (self.end_us < Micros::MAX).then(|| Duration::from_micros(self.end_us))
     }
+}
+
+/// Whether somebody asks how long readings take to a consumer.
+fn is_bus(plan: &Plan) -> bool {
+    plan.audit.as_ref().is_some_and(|audit| matches!(audit.source, AuditSource::Bus(_)))
 }
 
 fn shared(plan: &Plan, part: &Part, clock: Clock) -> Arc<Shared> {
@@ -161,5 +176,6 @@ fn sensor(
         accepted: false,
         acknowledged: 0,
         kept: None,
+        departures: None,
     }
 }

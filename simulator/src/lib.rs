@@ -20,6 +20,8 @@ pub mod ranges;
 
 mod clock;
 
+mod departures;
+
 mod link;
 
 mod mqtt;

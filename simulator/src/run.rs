@@ -14,6 +14,7 @@ use crate::{
     Error, Plan, Qos, Report,
     audit::{self, Audit, Begin, Ledger, Source, Verdict},
     clock::{Clock, micros},
+    departures,
     latency::LatencyMs,
     launch::launch,
     link::Failure,
@@ -51,7 +52,8 @@ pub async fn run(
     };
     let mut fleet = Fleet::start(&plan, groups);
     let auditor = plan.audit.as_ref().zip(source).map(|(audit_plan, source)| {
-        let audit = Audit::new(source, &fleet.ledger, audit_plan.compare_values);
+        let departures = fleet.departures.take().unwrap_or_default();
+        let audit = Audit::new(source, &fleet.ledger, audit_plan.compare_values).with_departures(departures);
         follow(audit, audit_plan.source.clone(), fleet.stop.subscribe())
     });
     fleet.live(&mut progress, stop).await?;
@@ -74,6 +76,7 @@ struct Fleet<'a> {
     stop: watch::Sender<Stop>,
     sensors: JoinSet<(Box<str>, Ranges)>,
     ledger: Ledger,
+    departures: Option<departures::Fleet>,
     devices: u32,
     qos: Qos,
     planned_duration: Option<Duration>,
@@ -99,6 +102,7 @@ impl<'a> Fleet<'a> {
             stop,
             sensors: launched.sensors,
             ledger: launched.ledger,
+            departures: launched.departures,
             devices: launched.devices,
             qos: launched.qos,
             rate: Rate::default(),

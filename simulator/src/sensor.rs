@@ -8,6 +8,7 @@ use tokio::{
 use crate::{
     clock::{Clock, micros},
     count::Counters,
+    departures::Departures,
     device::{Device, DeviceCounts, Micros, Settled},
     link::{self, Connection, Event, Failure, Kept, Meaning, Publisher, Qos},
     mqtt::Version,
@@ -75,6 +76,8 @@ pub(crate) struct Sensor {
     pub(crate) acknowledged: u64,
     /// What one link leaves to the next.
     pub(crate) kept: Kept,
+    /// Where it says when its readings leave.
+    pub(crate) departures: Option<Arc<Departures>>,
 }
 
 /// How far a link has come.
@@ -274,8 +277,13 @@ impl Sensor {
     }
 
     fn send_due(&mut self, publisher: &Publisher) {
-        while let Some(sending) = self.device.poll_send(self.shared.clock.now_us()) {
-            let ts = self.shared.clock.wall_ms(sending.planned_us);
+        loop {
+            let now_us = self.shared.clock.now_us();
+            let Some(sending) = self.device.poll_send(now_us) else { break };
+            if let Some(departures) = &self.departures {
+                departures.note(sending.sequence, self.shared.clock.wall_us(now_us));
+            }
+            let ts = self.shared.clock.wall_us(sending.planned_us) / 1000;
             let payload = self.shared.payload.write(&self.identity.device, sending.sequence, ts);
             let taken = publisher.publish(&self.identity.topic, self.shared.qos, payload);
             debug_assert!(taken, "the window of the device is the room of the publisher");

@@ -1,7 +1,8 @@
 //! From a device's send to the receipt by a consumer of the bus, with gateway, bus, devices and consumer on this machine.
 //!
-//! A device stamps its reading in whole milliseconds, cut off, so that each figure is up to one millisecond too high. In
-//! it are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it. The
+//! The simulator's clock says when a reading is handed to its connection for the first time. Beside it stands the time
+//! since the reading was due, as its own time says: that holds the wake-up of the device's timer too, whose ticks are
+//! milliseconds, and is cut off to a whole one. In both are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it. The
 //! acknowledgement's own share stands beside it, and how late one thread wakes that does nothing but sleep: a reading
 //! waits for ten wake-ups and more on its way. The bus is the only output, as in the measurement of the backlog. A broker
 //! that was started for it first has a round to warm up.
@@ -37,7 +38,7 @@ pub fn measure(options: &Options, rate: usize) -> bool {
         "\n{rate} messages a second from {DEVICES} devices for {seconds} s, over the bus at {name_server}"
     );
     println!(
-        "    p50 ms   p99 ms p99.9 ms   max ms | acknowledged p50   p99 p99.9 | wake-up p99 p99.9 | messages lost  busy  load before"
+        "    p50 ms   p99 ms p99.9 ms   max ms | since due p50 p99.9 | acknowledged p50   p99 p99.9 | wake-up p99 p99.9 | messages lost  busy  load before"
     );
     if own.is_some() {
         println!("    a round that does not count: the broker's Java machine compiles what it runs often");
@@ -73,6 +74,7 @@ fn round(options: &Options, rate: usize, name_server: &str) -> f64 {
     let report = simulator.finish(Duration::from_secs(options.seconds as u64 + 120));
     let [p50, p99, p999, max] =
         ["p50", "p99", "p999", "max"].map(|name| report.number(&format!("audit.end_to_end_ms.{name}")));
+    let [due50, due999] = ["p50", "p999"].map(|name| report.number(&format!("audit.since_due_ms.{name}")));
     let busy = 100.0 * before.busy_share();
     let [late99, late999] = sleeper.stop();
     let [told50, told99, told999] =
@@ -80,7 +82,7 @@ fn round(options: &Options, rate: usize, name_server: &str) -> f64 {
     let [messages, lost] = ["acknowledged", "lost"].map(|name| report.number(&format!("audit.{name}")));
     let load = load.split(' ').next().unwrap_or_default();
     println!(
-        "   {p50:>7.2} {p99:>8.2} {p999:>8.2} {max:>8.2} | {told50:>16.2} {told99:>5.2} {told999:>5.2} | {late99:>11.2} {late999:>5.2} | {messages:>8} {lost:>4} {busy:>4.0}%  {load}"
+        "   {p50:>7.2} {p99:>8.2} {p999:>8.2} {max:>8.2} | {due50:>13.2} {due999:>5.2} | {told50:>16.2} {told99:>5.2} {told999:>5.2} | {late99:>11.2} {late999:>5.2} | {messages:>8} {lost:>4} {busy:>4.0}%  {load}"
     );
     gateway.stop();
     p999

@@ -393,6 +393,8 @@ fn the_simulator_finds_on_the_bus_what_was_acknowledged() {
     assert_eq!(faults, [0, 0, 0, 0], "{audit}");
     let end_to_end = &audit["end_to_end_ms"];
     assert!(end_to_end["p50"].as_f64().is_some_and(|p50| p50 > 0.0), "{audit}");
+    let p50 = |name: &str| audit[name]["p50"].as_f64().unwrap_or_else(|| panic!("no {name} in {audit}"));
+    assert!(p50("since_due_ms") >= p50("end_to_end_ms"), "a reading is due before it is sent: {audit}");
     // What waited for the broker is in it.
     assert!(end_to_end["max"].as_f64().is_some_and(|max| max >= 3_000.0), "{audit}");
     println!(

@@ -8,7 +8,7 @@ use super::{
     line::{self, Line, Numbered},
     verdict::{Examples, Sums},
 };
-use crate::{profile::Values, ranges::Ranges};
+use crate::{departures, profile::Values, ranges::Ranges};
 
 /// Ids that are not `device/boot/sequence` and are remembered, so that a duplicate can be compared with them. A
 /// duplicate of one beyond counts as unlike.
@@ -21,6 +21,7 @@ pub(super) struct Arrivals {
     boot: u32,
     compare_values: bool,
     devices: HashMap<Box<str>, Arrived>,
+    pub(super) departures: departures::Fleet,
     odd_uids: HashMap<u64, u64>,
     faults: Faults,
     examples: Examples,
@@ -64,6 +65,7 @@ impl Arrivals {
                 .keys()
                 .map(|name| (name.as_str().into(), Arrived::new(ledger, name)))
                 .collect(),
+            departures: HashMap::new(),
             odd_uids: HashMap::new(),
             faults: Faults::default(),
             examples: Examples::default(),
@@ -128,6 +130,11 @@ impl Arrivals {
         true
     }
 
+    /// Microseconds from its departure to `wall_us`, if that is remembered.
+    pub(super) fn elapsed_us(&self, line: &Numbered<'_>, wall_us: u64) -> Option<u64> {
+        self.departures.get(&*line.device)?.elapsed_us(line.sequence, wall_us)
+    }
+
     /// Can the line be told for the same reading as those before it, if it is not the first of its reading? Most ids
     /// say the numbers of the reading, so only others need to be remembered.
     fn is_known_by_its_uid(&mut self, line: &Numbered<'_>, first: bool) -> bool {
@@ -167,6 +174,7 @@ impl Arrivals {
             unaudited: self.faults.unaudited + ledger.unaudited,
             files_read_again: source.read_again(),
             end_to_end_ms: source.end_to_end(),
+            since_due_ms: source.since_due(),
             ..Sums::default()
         };
         for (name, acknowledged) in &ledger.devices {

@@ -26,6 +26,7 @@ pub(super) struct Bus {
     arrived: mpsc::Receiver<(Stored, u64)>,
     reading: JoinHandle<()>,
     end_to_end: Latencies,
+    since_due: Latencies,
 }
 
 impl Bus {
@@ -43,30 +44,41 @@ impl Bus {
                 }
             }
         });
-        Ok(Self { arrived, reading, end_to_end: Latencies::new() })
+        Ok(Self { arrived, reading, end_to_end: Latencies::new(), since_due: Latencies::new() })
     }
 
     /// Takes what has come since the last time.
     pub(super) fn poll(&mut self, arrivals: &mut Arrivals) {
         while let Ok((message, at_us)) = self.arrived.try_recv() {
-            let is_ours = match numbered(&message) {
-                Some(reading) => arrivals.handle_reading(&reading),
-                None => {
-                    if matches!(message.tag(), Some("gap" | "lost")) {
-                        arrivals.note_gap();
+            match numbered(&message) {
+                Some(reading) => {
+                    if arrivals.handle_reading(&reading) {
+                        self.note_latency(&message, at_us, arrivals.elapsed_us(&reading, at_us));
                     }
-                    false
                 }
-            };
-            let ts: Option<u64> = message.property("tg_ts").and_then(|ts| ts.parse().ok());
-            if let Some(ts) = ts.filter(|_| is_ours) {
-                self.end_to_end.record(at_us.saturating_sub(ts.saturating_mul(1_000)));
+                None if matches!(message.tag(), Some("gap" | "lost")) => arrivals.note_gap(),
+                None => {}
             }
+        }
+    }
+
+    fn note_latency(&mut self, message: &Stored, at_us: u64, elapsed_us: Option<u64>) {
+        let ts: Option<u64> = message.property("tg_ts").and_then(|ts| ts.parse().ok());
+        let since_due_us = ts.map(|ts| at_us.saturating_sub(ts.saturating_mul(1_000)));
+        if let Some(us) = since_due_us {
+            self.since_due.record(us);
+        }
+        if let Some(us) = elapsed_us.or(since_due_us) {
+            self.end_to_end.record(us);
         }
     }
 
     pub(super) fn end_to_end(&self) -> Option<LatencyMs> {
         (!self.end_to_end.is_empty()).then(|| self.end_to_end.summary())
+    }
+
+    pub(super) fn since_due(&self) -> Option<LatencyMs> {
+        (!self.since_due.is_empty()).then(|| self.since_due.summary())
     }
 }
 

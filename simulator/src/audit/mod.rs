@@ -25,7 +25,7 @@ pub use source::{Begin, Source};
 pub use tail::{FILES_MAX, LINE_BYTES_MAX};
 pub use verdict::{EXAMPLES_MAX, Verdict};
 
-use crate::{Error, plan::AuditPlan};
+use crate::{Error, departures, plan::AuditPlan};
 
 /// Between two looks at the output, while it is waited for.
 const POLL_WAIT: Duration = Duration::from_millis(250);
@@ -43,6 +43,13 @@ impl Audit {
     #[must_use]
     pub fn new(source: Source, ledger: &Ledger, compare_values: bool) -> Self {
         Self { source, arrivals: Arrivals::new(ledger, compare_values) }
+    }
+
+    /// With the times at which the devices send.
+    #[must_use]
+    pub(crate) fn with_departures(mut self, departures: departures::Fleet) -> Self {
+        self.arrivals.departures = departures;
+        self
     }
 
     /// Reads what has come since the last time; answers with the number of lines of ours.

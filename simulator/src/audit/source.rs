@@ -72,11 +72,19 @@ impl Source {
         }
     }
 
-    /// From the device's time to the arrival here, where that is known.
+    /// From the device's sending to the arrival here, where that is known.
     pub(super) fn end_to_end(&self) -> Option<LatencyMs> {
         match &self.0 {
             Kind::Folder(_) => None,
             Kind::Bus(bus) => bus.end_to_end(),
+        }
+    }
+
+    /// From the time that the reading says to the arrival here.
+    pub(super) fn since_due(&self) -> Option<LatencyMs> {
+        match &self.0 {
+            Kind::Folder(_) => None,
+            Kind::Bus(bus) => bus.since_due(),
         }
     }
 

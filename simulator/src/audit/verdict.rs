@@ -43,8 +43,12 @@ pub struct Verdict {
     pub files_read_again: u64,
     /// Readings that could not be kept count of: with any of them nothing is certain.
     pub unaudited: u64,
-    /// From the device's time of a reading to its arrival at a consumer of the bus; `null` where only files were read.
+    /// From the device's first sending of a reading to its arrival at a consumer of the bus; for one that came behind eight
+    /// later ones, or was sent by another process, from the time that it says. `null` where only files were read.
     pub end_to_end_ms: Option<LatencyMs>,
+    /// The same from the time that the reading says, at which it was due: whole milliseconds, cut off, before the device's
+    /// timer woke it and before it waited for room to send.
+    pub since_due_ms: Option<LatencyMs>,
     /// A few readings of each kind of fault, as `device/boot/sequence`.
     pub examples: Examples,
 }
@@ -59,6 +63,7 @@ pub(super) struct Sums {
     pub(super) unaudited: u64,
     pub(super) files_read_again: u64,
     pub(super) end_to_end_ms: Option<LatencyMs>,
+    pub(super) since_due_ms: Option<LatencyMs>,
 }
 
 /// The first few of each kind.
@@ -94,6 +99,7 @@ impl Verdict {
             files_read_again: sums.files_read_again,
             unaudited: sums.unaudited,
             end_to_end_ms: sums.end_to_end_ms,
+            since_due_ms: sums.since_due_ms,
             examples,
         }
     }
@@ -126,7 +132,10 @@ impl fmt::Display for Verdict {
             }
         }
         if let Some(end_to_end) = &self.end_to_end_ms {
-            writeln!(f, "end to end    {end_to_end}, from the sensor's time to a consumer of the bus")?;
+            writeln!(f, "end to end    {end_to_end}, from the sensor's sending to a consumer of the bus")?;
+        }
+        if let Some(since_due) = &self.since_due_ms {
+            writeln!(f, "since due     {since_due}, from the time that the reading says")?;
         }
         f.write_str(&self.line())
     }

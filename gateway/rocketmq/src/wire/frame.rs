@@ -13,6 +13,9 @@ pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// escaped to six.
 pub const HEADER_BYTES_MAX: usize = 1024 * 1024;
 
+/// A body of so many bytes is no longer copied out of what was read.
+const OWN_BODY_BYTES: usize = 16 * 1024;
+
 /// What the server is told of this client's version: `V4_9_8`. Since `V4_9_4` it answers in standard JSON.
 const VERSION: i32 = 409;
 const LANGUAGE: &str = "OTHER";
@@ -187,7 +190,7 @@ impl Command {
             return Ok(None);
         }
         bytes.advance(4);
-        let mut frame = bytes.split_to(length).freeze();
+        let mut frame = bytes.split_to(length);
         let mark = frame.get_u32();
         let [serialisation, ..] = mark.to_be_bytes();
         if serialisation != 0 {
@@ -201,7 +204,9 @@ impl Command {
             return Err(FrameError::Length);
         }
         let header = frame.split_to(header_len);
-        Self::from_parts(&header, frame).map(Some)
+        // Whoever keeps a small body must not keep all the room that the connection reads into.
+        let body = if frame.len() < OWN_BODY_BYTES { Bytes::copy_from_slice(&frame) } else { frame.freeze() };
+        Self::from_parts(&header, body).map(Some)
     }
 
     fn from_parts(header: &[u8], body: Bytes) -> Result<Self, FrameError> {
@@ -262,6 +267,19 @@ mod tests {
             (7, Some(3), Some("5"))
         );
         assert_eq!((answer.field("none"), &answer.body[..]), (None, &b"ok"[..]));
+    }
+
+    #[test]
+    fn a_small_body_that_is_kept_does_not_keep_what_it_was_read_into() {
+        for (body_len, is_copied) in [(0, true), (OWN_BODY_BYTES - 1, true), (OWN_BODY_BYTES, false)] {
+            let mut bytes = encoded(&Command::request(1).with_body(vec![7; body_len]));
+            let room = bytes.capacity();
+            let (begin, end) = (bytes.as_ptr() as usize, bytes.as_ptr() as usize + room);
+            let kept = Command::decode_from(&mut bytes).unwrap().unwrap();
+            assert_eq!(kept.body.len(), body_len);
+            bytes.reserve(room);
+            assert_eq!((begin..end).contains(&(bytes.as_ptr() as usize)), is_copied, "{body_len}");
+        }
     }
 
     #[test]
