@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Readings of a device whose departure is remembered: the last ones.
-pub(crate) const DEPARTURES_MAX: u64 = 8;
+pub(crate) const DEPARTURES_MAX: usize = 8;
 
 /// Of an entry, the lower bits are of the reading's number, the others of the time: 203 days, then it begins anew.
 const NUMBER_BITS: u32 = 20;
@@ -17,7 +17,7 @@ const TIMES_US: u64 = 1 << (u64::BITS - NUMBER_BITS);
 /// When a device sent its last readings for the first time, by the wall clock; for an audit in the same process, which
 /// would else know the time that a reading says: in whole milliseconds, and before the device's timer had woken it.
 #[derive(Debug, Default)]
-pub(crate) struct Departures([AtomicU64; DEPARTURES_MAX as usize]);
+pub(crate) struct Departures([AtomicU64; DEPARTURES_MAX]);
 
 /// Those of all devices, by name.
 pub(crate) type Fleet = HashMap<Box<str>, Arc<Departures>>;
@@ -45,7 +45,8 @@ impl Departures {
     }
 
     fn entry(&self, sequence: u64) -> Option<&AtomicU64> {
-        self.0.get(usize::try_from(sequence % DEPARTURES_MAX).ok()?)
+        let [.., low] = sequence.to_be_bytes();
+        self.0.get(usize::from(low) % DEPARTURES_MAX)
     }
 }
 
@@ -70,14 +71,15 @@ mod tests {
     #[test]
     fn departures_max_are_remembered_and_an_older_one_sent_again_displaces_none() {
         let departures = Departures::default();
-        for sequence in 1..=DEPARTURES_MAX + 1 {
+        let last = DEPARTURES_MAX as u64 + 1;
+        for sequence in 1..=last {
             departures.note(sequence, WALL_US + sequence);
         }
         departures.note(1, WALL_US + 100);
         let known: Vec<_> =
             (0..20).filter(|at| departures.elapsed_us(*at, WALL_US + 200).is_some()).collect();
-        assert_eq!(known, (2..=DEPARTURES_MAX + 1).collect::<Vec<_>>());
-        assert_eq!(departures.elapsed_us(DEPARTURES_MAX + 1, WALL_US + 200), Some(199 - DEPARTURES_MAX));
+        assert_eq!(known, (2..=last).collect::<Vec<_>>());
+        assert_eq!(departures.elapsed_us(last, WALL_US + 200), Some(200 - last));
     }
 
     #[test]

@@ -51,13 +51,11 @@ impl Bus {
     pub(super) fn poll(&mut self, arrivals: &mut Arrivals) {
         while let Ok((message, at_us)) = self.arrived.try_recv() {
             match numbered(&message) {
-                Some(reading) => {
-                    if arrivals.handle_reading(&reading) {
-                        self.note_latency(&message, at_us, arrivals.elapsed_us(&reading, at_us));
-                    }
+                Some(reading) if arrivals.handle_reading(&reading) => {
+                    self.note_latency(&message, at_us, arrivals.elapsed_us(&reading, at_us));
                 }
                 None if matches!(message.tag(), Some("gap" | "lost")) => arrivals.note_gap(),
-                None => {}
+                _ => {}
             }
         }
     }
