@@ -6,7 +6,8 @@ use std::{
     },
 };
 
-/// Readings of a device whose departure is remembered: the last ones.
+/// Readings of a device whose departure is remembered: the last ones. It divides 256, so that the lowest byte of a number
+/// says its place.
 pub(crate) const DEPARTURES_MAX: usize = 8;
 
 /// Of an entry, the lower bits are of the reading's number, the others of the time: 203 days, then it begins anew.

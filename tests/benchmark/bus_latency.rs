@@ -2,10 +2,10 @@
 //!
 //! The simulator's clock says when a reading is handed to its connection for the first time. Beside it stands the time
 //! since the reading was due, as its own time says: that holds the wake-up of the device's timer too, whose ticks are
-//! milliseconds, and is cut off to a whole one. In both are the write to the disk before the acknowledgement, the way to the broker and the consumer's wait for it. The
-//! acknowledgement's own share stands beside it, and how late one thread wakes that does nothing but sleep: a reading
-//! waits for ten wake-ups and more on its way. The bus is the only output, as in the measurement of the backlog. A broker
-//! that was started for it first has a round to warm up.
+//! milliseconds, and is cut off to a whole one. In both are the write to the disk before the acknowledgement, the way to
+//! the broker and the consumer's wait for it. The acknowledgement's own share stands beside it, and how late one thread
+//! wakes that does nothing but sleep: a reading waits for ten wake-ups and more on its way. The bus is the only output, as
+//! in the measurement of the backlog. A broker that was started for it first has a round to warm up.
 
 use std::{
     fs,
