@@ -371,8 +371,12 @@ mod tests {
         (back, proxy.traffic())
     }
 
-    fn share_of(part: u64, whole: u64) -> f64 {
-        part as f64 / whole as f64
+    /// That each of `whole` was one of `part` with this probability, as far as counting can tell: within five standard
+    /// deviations, which a fair dice leaves once in a million.
+    fn assert_share(part: u64, whole: u64, percent: u64, counts: Counts) {
+        let (share, whole) = (percent as f64 / 100.0, whole as f64);
+        let deviation = (share * (1.0 - share) * whole).sqrt();
+        assert!((part as f64 - share * whole).abs() < 5.0 * deviation, "{part} of {whole}: {counts:?}");
     }
 
     #[test]
@@ -380,12 +384,13 @@ mod tests {
         let weather = Weather { held_back_ms_max: 100, ..Weather::bad(7) };
         let (back, traffic) = echoed(weather);
         for counts in [traffic.up, traffic.down] {
-            assert!((0.27..0.33).contains(&share_of(counts.lost, counts.came)), "{counts:?}");
+            assert_share(counts.lost, counts.came, weather.lost_percent, counts);
             let left = counts.came - counts.lost;
-            assert!((0.08..0.12).contains(&share_of(counts.duplicated, left)), "{counts:?}");
-            assert!((0.08..0.12).contains(&share_of(counts.held_back, left)), "{counts:?}");
-            assert!(share_of(counts.overtaken, counts.sent) > 0.05, "{counts:?}");
+            assert_share(counts.duplicated, left, weather.duplicated_percent, counts);
             assert_eq!((counts.sent, counts.turned_away), (left + counts.duplicated, 0), "{counts:?}");
+            // A second copy has a delay of its own.
+            assert_share(counts.held_back, counts.sent, weather.held_back_percent, counts);
+            assert!(counts.overtaken * 20 > counts.sent, "{counts:?}");
         }
         assert_eq!(traffic.up.came, SENT);
         assert_eq!(traffic.down.came, traffic.up.sent);

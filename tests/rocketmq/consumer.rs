@@ -9,12 +9,12 @@ use std::{
 };
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_rocketmq::{
     Client, Consumer, Encoded, NameServers, Options, Producer, View,
     consumer::{Delivery, Event, Expression, Order, Outcome, Settings, Start, Subscription, group_lag},
     producer::To,
-    wire::{hash, message::MESSAGE_BYTES_DEFAULT},
+    wire::{self, code::request, hash, message::MESSAGE_BYTES_DEFAULT},
 };
 use tidegate_tests::{BusService, Gateway, Part, RocketMq, eventually, simulator, within};
 
@@ -40,38 +40,39 @@ fn send(bus: &RocketMq, readings: &[(String, u64, f64)]) {
 
 /// As [`send`], over connections of another kind.
 pub(crate) fn send_with(bus: &RocketMq, options: Options, readings: &[(String, u64, f64)]) {
-    block_on(async {
-        let client = Client::new(options);
-        let route =
-            NameServers::new(client.clone(), &[bus.name_server()]).route(TOPIC).await.expect("a route");
-        let queues = route.write_queues();
-        let producer = Producer::new(client, "test-producer");
-        for (device, seq, value) in readings {
-            let queue = &queues[hash::place(hash::java_hash(device), queues.len())];
-            let uid = format!("{device}/1/{seq}");
-            let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            let properties = [
-                own("uid", &uid),
-                own("tg_dev", device),
-                own("tg_lane", "telemetry"),
-                own("temperature", &value.to_string()),
-            ];
-            let body = format!("{device},{value}");
-            let view = View {
-                topic: TOPIC,
-                key: device,
-                tag: "temperature",
-                id: &uid,
-                sharding_key: device,
-                properties: &properties,
-                body: body.as_bytes(),
-            };
-            let message = Encoded::new(&view, MESSAGE_BYTES_DEFAULT).expect("it can be sent");
-            let address = route.master(&queue.broker).expect("the broker is there");
-            let to = To { address, topic: TOPIC, queue_id: queue.id, born_ms: now_ms() };
-            producer.send(&to, &message).await.expect("the broker takes it");
-        }
-    });
+    block_on(send_from(bus, options, readings));
+}
+
+async fn send_from(bus: &RocketMq, options: Options, readings: &[(String, u64, f64)]) {
+    let client = Client::new(options);
+    let route = NameServers::new(client.clone(), &[bus.name_server()]).route(TOPIC).await.expect("a route");
+    let queues = route.write_queues();
+    let producer = Producer::new(client, "test-producer");
+    for (device, seq, value) in readings {
+        let queue = &queues[hash::place(hash::java_hash(device), queues.len())];
+        let uid = format!("{device}/1/{seq}");
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let properties = [
+            own("uid", &uid),
+            own("tg_dev", device),
+            own("tg_lane", "telemetry"),
+            own("temperature", &value.to_string()),
+        ];
+        let body = format!("{device},{value}");
+        let view = View {
+            topic: TOPIC,
+            key: device,
+            tag: "temperature",
+            id: &uid,
+            sharding_key: device,
+            properties: &properties,
+            body: body.as_bytes(),
+        };
+        let message = Encoded::new(&view, MESSAGE_BYTES_DEFAULT).expect("it can be sent");
+        let address = route.master(&queue.broker).expect("the broker is there");
+        let to = To { address, topic: TOPIC, queue_id: queue.id, born_ms: now_ms() };
+        producer.send(&to, &message).await.expect("the broker takes it");
+    }
 }
 
 /// `count` readings of each of `devices` devices, from `from` on.
@@ -297,7 +298,7 @@ async fn consume(
             match consumer.next().await.expect("it goes on") {
                 Event::Message(delivery) => handed.push(settle(delivery, sick)),
                 Event::GivenUp(_) => given_up += 1,
-                Event::Assigned { .. } | Event::Trouble(_) => {}
+                Event::Taken | Event::Assigned { .. } | Event::Trouble(_) => {}
             }
         }
     };
@@ -335,6 +336,67 @@ fn what_cannot_be_handled_comes_again_and_then_goes_to_the_dead_letters() {
     let expected = [0, 1, 2, 3, 1].map(|seq| format!("sensor_0/1/{seq}"));
     assert_eq!(handed.as_slice(), &expected[..]);
     eventually("it is with the dead letters", || (bus.count("%DLQ%later") == 1).then_some(()));
+}
+
+/// A member that slept for too long: the broker gave its queue to another, who handled what was there and gave it back.
+#[test]
+fn a_queue_that_was_anothers_meanwhile_is_begun_anew() {
+    /// A lock is asked for again after 20 s.
+    const LOCK_IS_OLD: Duration = Duration::from_millis(20_500);
+    let bus = RocketMq::lend();
+    bus.admin(&["topic", "--type", "FIFO", "--queues", "1", TOPIC]);
+    bus.admin(&["group", "slept"]);
+    send(&bus, &readings(1, 0, 1));
+    block_on(async {
+        let settings = settings("slept", Order::Queue);
+        let member = settings.client_id.clone();
+        let mut consumer =
+            Consumer::start(Options::default(), &[bus.name_server()], settings).await.expect("it joins");
+        let (mut taken, mut handed) = (0, Vec::new());
+        take(&mut consumer, &mut taken, &mut handed, 1).await;
+        assert_eq!((taken, handed.len()), (1, 1));
+
+        let client = Client::new(Options::default());
+        let route =
+            NameServers::new(client.clone(), &[bus.name_server()]).route(TOPIC).await.expect("a route");
+        let address = route.master("broker-a").expect("the broker is there");
+        let queue_of = |code: i32, who: &str| {
+            let queue = json!({"topic": TOPIC, "brokerName": "broker-a", "queueId": 0});
+            let body = json!({"consumerGroup": "slept", "clientId": who, "mqSet": [queue]});
+            client.request(address, wire::Command::request(code).with_body(body.to_string()))
+        };
+        queue_of(request::UNLOCK_BATCH_MQ, &member).await.expect("it is free");
+        queue_of(request::LOCK_BATCH_MQ, "another").await.expect("it is another's");
+        tokio::time::sleep(LOCK_IS_OLD).await;
+        send_from(&bus, Options::default(), &readings(1, 1, 1)).await;
+        let refused =
+            tokio::time::timeout(Duration::from_secs(2), take(&mut consumer, &mut taken, &mut handed, 2));
+        assert!(refused.await.is_err(), "it is not ours: {handed:?}");
+
+        let commit = wire::Command::request(request::UPDATE_CONSUMER_OFFSET)
+            .with("consumerGroup", "slept")
+            .with("topic", TOPIC)
+            .with("queueId", 0)
+            .with("commitOffset", 2);
+        client.request(address, commit).await.expect("another has handled it");
+        queue_of(request::UNLOCK_BATCH_MQ, "another").await.expect("it is free again");
+        send_from(&bus, Options::default(), &readings(1, 2, 1)).await;
+        take(&mut consumer, &mut taken, &mut handed, 2).await;
+        assert_eq!((taken, &handed[..]), (2, &["sensor_0/1/0".to_owned(), "sensor_0/1/2".to_owned()][..]));
+        consumer.stop().await;
+    });
+    assert_eq!(lag(&bus, "slept"), 0);
+}
+
+/// Takes events until so many messages were handed on in all.
+async fn take(consumer: &mut Consumer, taken: &mut usize, handed: &mut Vec<String>, count: usize) {
+    while handed.len() < count {
+        match consumer.next().await.expect("it goes on") {
+            Event::Message(delivery) => handed.push(settle(delivery, "nobody")),
+            Event::Taken => *taken += 1,
+            event => assert!(matches!(event, Event::Assigned { .. }), "{event:?}"),
+        }
+    }
 }
 
 #[test]

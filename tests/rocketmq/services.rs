@@ -99,7 +99,14 @@ fn what_is_raised_is_known_to_whoever_gets_the_queue() {
     send_with(&bus, Options::default(), &of_all(1, 41.0));
     let both = || [first.messages(), second.messages()].concat();
     eventually("all are told as over", || (told(&both(), "over").len() >= DEVICES).then_some(()));
-    assert_eq!((told(&both(), "over"), told(&both(), "raised")), (every.clone(), every.clone()));
+    assert_eq!(
+        (told(&both(), "over"), told(&both(), "raised")),
+        (every.clone(), every.clone()),
+        "{}\n{}\n{}",
+        second.lines().join("\n"),
+        first.notes(),
+        second.notes()
+    );
     assert!(!second.messages().is_empty(), "it has queues");
 
     // The first leaves, and who gets the rest of the queues clears what it has raised.

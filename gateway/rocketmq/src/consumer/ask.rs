@@ -20,7 +20,9 @@ use crate::{
 /// Messages that one pull brings, at most.
 const PULL_MESSAGES_MAX: u32 = 64;
 /// How long the broker holds a pull that finds nothing.
-pub(super) const HOLD: Duration = Duration::from_secs(15);
+const HOLD: Duration = Duration::from_secs(15);
+/// How much longer it may take: it looks so often what it has held for long enough (`PullRequestHoldService`).
+const HOLD_LATE: Duration = Duration::from_secs(5);
 /// `PullSysFlag` of the server: hold the request while there is nothing.
 const HOLD_FLAG: u32 = 1 << 1;
 /// And: the subscription stands in the request.
@@ -190,7 +192,7 @@ pub(super) async fn pull(
         .with("subscription", &pull_as.text)
         .with("subVersion", pull_as.version_ms)
         .with("expressionType", pull_as.kind);
-    let answered = client.request_within(address, command, HOLD + usual(client)).await?;
+    let answered = client.request_within(address, command, HOLD + HOLD_LATE + usual(client)).await?;
     let next = || number(address, &answered, "nextBeginOffset");
     match answered.code {
         answer::SUCCESS => {

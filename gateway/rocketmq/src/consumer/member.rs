@@ -16,7 +16,7 @@ use super::{
     Event, Expression, Model, Offsets, Settings, StartError,
     allocate::share,
     ask::{self, AskError},
-    queue::{QueueTask, Shared},
+    queue::{FirstNotes, QueueTask, Shared},
 };
 use crate::{
     NameServers, RouteError,
@@ -123,7 +123,8 @@ impl Member {
             path: settings.offsets.clone().unwrap_or_default(),
             reason: error.to_string(),
         })?;
-        let shared = Shared { settings, client, routes: Routes::default(), offsets, events };
+        let (routes, noted) = (Routes::default(), FirstNotes::default());
+        let shared = Shared { settings, client, routes, offsets, events, noted };
         let (queues, leaving) = (HashMap::new(), HashMap::new());
         let shared = Arc::new(shared);
         let member = Self { shared, name_servers, queues, leaving, stopping, told: None };

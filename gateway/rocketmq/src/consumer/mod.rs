@@ -207,7 +207,10 @@ impl StartError {
 pub enum Event {
     /// A message, to be settled.
     Message(Delivery),
-    /// Which queues are ours, and how many members there are.
+    /// One more queue is ours from here on: who had it before has settled all that it got, or is gone. It comes before
+    /// the queue's first message, so who keeps a state by queue looks now at what others left.
+    Taken,
+    /// Which queues are to be ours, and how many members there are: news for people.
     Assigned {
         /// Queues of all topics that this member reads.
         queues: usize,

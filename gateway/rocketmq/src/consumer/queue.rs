@@ -1,9 +1,9 @@
 //! One queue of ours: lock, pull, hand on one message after the other, note how far.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Mutex, mpsc, oneshot, watch},
     time::Instant,
 };
 
@@ -17,8 +17,10 @@ use crate::{
     wire::{code::answer, route::Queue, stored::Stored},
 };
 
-/// How long a lock is good before it is asked for again: the broker keeps it for a minute.
+/// How long a lock is good before it is asked for again.
 const LOCK_GOOD: Duration = Duration::from_secs(20);
+/// How long the broker keeps a lock that is not asked for again (`rocketmq.broker.rebalance.lockMaxLiveTime`).
+const LOCK_LIFE: Duration = Duration::from_secs(60);
 /// How long to wait for a queue that another member has still.
 const LOCK_AGAIN: Duration = Duration::from_millis(500);
 /// The wait behind an error.
@@ -37,6 +39,30 @@ pub(super) struct Shared {
     pub(super) routes: Routes,
     pub(super) offsets: Offsets,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) noted: FirstNotes,
+}
+
+/// The topics by broker of which one queue's offset is noted. The server loses the offset of a queue when two first
+/// ones of a topic and group come at once (`ConsumerOffsetManager.commitOffset`: each makes the table, the later one
+/// stays), so the first is sent alone.
+#[derive(Default)]
+pub(super) struct FirstNotes(Mutex<BTreeSet<(String, Arc<str>)>>);
+
+impl FirstNotes {
+    /// Runs `note`, alone while none went well; whether it did.
+    async fn note(&self, topic: &str, broker: &Arc<str>, note: impl Future<Output = bool>) -> bool {
+        let mut noted = self.0.lock().await;
+        let key = (topic.to_owned(), Arc::clone(broker));
+        if noted.contains(&key) {
+            drop(noted);
+            return note.await;
+        }
+        let is_noted = note.await;
+        if is_noted {
+            noted.insert(key);
+        }
+        is_noted
+    }
 }
 
 /// A queue that is ours until `leave` says otherwise.
@@ -63,6 +89,10 @@ impl QueueTask {
         let mut progress = None;
         // Ends when the queue is given up.
         let Err(Leaving) = self.work(&mut locked_at, &mut progress).await;
+        // Of a queue that is another's by now nothing is known here.
+        if self.shared.settings.has_locks() && locked_at.is_none() {
+            return;
+        }
         if let Some(progress) = &mut progress {
             self.note(progress).await;
         }
@@ -84,11 +114,27 @@ impl QueueTask {
         locked_at: &mut Option<Instant>,
         progress: &mut Option<Progress>,
     ) -> Result<std::convert::Infallible, Leaving> {
-        self.lock(locked_at).await?;
-        let begin = self.begin().await?;
-        let progress = progress.insert(Progress { next: begin, noted: begin, noted_at: Instant::now() });
         loop {
-            self.lock(locked_at).await?;
+            let _is_ours = self.lock(locked_at).await?;
+            // How far another came meanwhile is not undone.
+            *progress = None;
+            let begin = self.begin().await?;
+            self.tell(Event::Taken).await?;
+            let begun = Progress { next: begin, noted: begin, noted_at: Instant::now() };
+            self.work_while_ours(locked_at, progress.insert(begun)).await?;
+        }
+    }
+
+    /// Returns when the queue may have been another's since the last message.
+    async fn work_while_ours(
+        &mut self,
+        locked_at: &mut Option<Instant>,
+        progress: &mut Progress,
+    ) -> Result<(), Leaving> {
+        loop {
+            if !self.lock(locked_at).await? {
+                return Ok(());
+            }
             match self.pull(progress).await? {
                 Ok(Pulled::Messages(messages, next)) => {
                     for message in messages {
@@ -97,7 +143,9 @@ impl QueueTask {
                         }
                         let behind = message.queue_offset.saturating_add(1);
                         if self.shared.settings.expression(&self.topic).wants(message.tag()) {
-                            self.lock(locked_at).await?;
+                            if !self.lock(locked_at).await? {
+                                return Ok(());
+                            }
                             self.handle(Arc::new(message)).await?;
                         }
                         progress.next = behind;
@@ -119,10 +167,10 @@ impl QueueTask {
         }
     }
 
-    /// Waits until the queue is ours, where members lock.
-    async fn lock(&mut self, locked_at: &mut Option<Instant>) -> Result<(), Leaving> {
+    /// Waits until the queue is ours, where members lock; whether it was ours all the time since it last was.
+    async fn lock(&mut self, locked_at: &mut Option<Instant>) -> Result<bool, Leaving> {
         if !self.shared.settings.has_locks() || locked_at.is_some_and(|at| at.elapsed() < LOCK_GOOD) {
-            return Ok(());
+            return Ok(true);
         }
         loop {
             if self.is_leaving() {
@@ -133,12 +181,16 @@ impl QueueTask {
                 continue;
             };
             let Shared { client, settings, .. } = &*self.shared;
+            let asked_at = Instant::now();
             match ask::lock(client, &address, settings, &self.topic, &self.queue).await {
                 Ok(true) => {
-                    *locked_at = Some(Instant::now());
-                    return Ok(());
+                    let before = locked_at.replace(asked_at);
+                    return Ok(before.is_some_and(|at| at.elapsed() < LOCK_LIFE));
                 }
-                Ok(false) => self.wait(LOCK_AGAIN).await?,
+                Ok(false) => {
+                    *locked_at = None;
+                    self.wait(LOCK_AGAIN).await?;
+                }
                 Err(error) => self.complain(&error).await?,
             }
         }
@@ -275,8 +327,8 @@ impl QueueTask {
         if progress.next == progress.noted {
             return;
         }
-        let Shared { client, settings, offsets, .. } = &*self.shared;
-        let noted = match settings.model {
+        let Shared { client, settings, offsets, noted, .. } = &*self.shared;
+        let is_noted = match settings.model {
             Model::Broadcast => {
                 offsets.set(&self.topic, &self.queue, progress.next);
                 true
@@ -284,12 +336,13 @@ impl QueueTask {
             Model::Share => match self.address() {
                 Some(address) => {
                     let (group, topic, queue) = (&settings.group, &self.topic, &self.queue);
-                    ask::commit(client, &address, group, topic, queue, progress.next).await.is_ok()
+                    let commit = ask::commit(client, &address, group, topic, queue, progress.next);
+                    noted.note(topic, &queue.broker, async { commit.await.is_ok() }).await
                 }
                 None => false,
             },
         };
-        if noted {
+        if is_noted {
             progress.noted = progress.next;
         }
     }
@@ -329,4 +382,44 @@ impl QueueTask {
 /// Returns when the queue is to be given up, or nobody is there to say so.
 async fn asked_to(leave: &mut watch::Receiver<bool>) {
     drop(leave.wait_for(|leave| *leave).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Notes for `count` queues at once; the most that were on their way at the same time.
+    async fn at_once(notes: &Arc<FirstNotes>, count: usize, goes_well: bool) -> usize {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let all = (0..count).map(|_| {
+            let (notes, running, most) = (Arc::clone(notes), Arc::clone(&running), Arc::clone(&most));
+            tokio::spawn(async move {
+                let note = async {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    goes_well
+                };
+                assert_eq!(notes.note("t", &"broker-a".into(), note).await, goes_well);
+            })
+        });
+        for task in all.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        most.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn the_first_offset_of_a_topic_is_sent_alone() {
+        let notes = Arc::default();
+        assert_eq!(at_once(&notes, 8, false).await, 1, "none went well");
+        assert_eq!(at_once(&notes, 8, true).await, 7, "the first alone, then the others");
+        assert_eq!(at_once(&notes, 8, true).await, 8);
+        let other = "broker-b".into();
+        let endless = notes.note("t", &other, std::future::pending());
+        assert!(tokio::time::timeout(Duration::from_millis(20), endless).await.is_err());
+        assert_eq!(at_once(&notes, 8, true).await, 8, "who gives up keeps nobody");
+    }
 }

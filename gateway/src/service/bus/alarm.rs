@@ -1,7 +1,8 @@
 //! Alarms from the bus: each reading on the wrong side of the limit is told at once, and to the bus go raise and clear.
 //!
-//! The topic of the alarms is the service's memory: whenever queues come to it, at the start too, it reads what was
-//! raised and cleared since it last looked, so that nothing is raised twice and no clear is missed.
+//! The topic of the alarms is the service's memory: before the first message of a queue that has come to it, at the
+//! start too, it reads what was raised and cleared since it last looked, so that nothing is raised twice and no clear is
+//! missed.
 
 use std::time::Duration;
 
@@ -125,13 +126,11 @@ impl Service for AlarmService {
         Ok(said)
     }
 
-    async fn handle_assigned(&mut self) -> Option<Said> {
+    async fn recall(&mut self) -> Result<(), String> {
         let Self { alarms: Alarms { watch, topic, .. }, client, name_servers, past, .. } = self;
-        let read = past.read(client, name_servers, topic, |message| recall(watch, message)).await;
-        read.err().map(|error| {
-            Said::Note(format!(
-                "what was raised before is not known, so it may be raised again: {topic}: {error}"
-            ))
+        let read = past.read(client, name_servers, topic, |message| take_up(watch, message)).await;
+        read.map_err(|error| {
+            format!("what was raised before is not known, so it may be raised again: {topic}: {error}")
         })
     }
 
@@ -149,7 +148,7 @@ impl Service for AlarmService {
 }
 
 /// Takes up what an alarm on the bus says.
-fn recall(watch: &mut Watch, message: &Stored) {
+fn take_up(watch: &mut Watch, message: &Stored) {
     let device = message.property(property::DEVICE).and_then(|device| DeviceId::new(device).ok());
     let (Some(device), Some(alarm)) = (device, message.property(ALARM)) else { return };
     match message.property(STATE) {

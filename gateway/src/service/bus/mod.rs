@@ -94,9 +94,10 @@ pub enum Said {
 trait Service {
     /// Handles one message that was not seen before; what it returns is shown before the message is settled.
     fn handle(&mut self, received: &Received) -> impl Future<Output = Result<Vec<Said>, String>> + Send;
-    /// Queues have come or gone, and with them devices; what there is to say about it.
-    fn handle_assigned(&mut self) -> impl Future<Output = Option<Said>> + Send {
-        std::future::ready(None)
+    /// Queues have come, and with them devices: looks what the members that had them have left. Called before the
+    /// first message of such a queue, and before the next one when it fails.
+    fn recall(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        std::future::ready(Ok(()))
     }
     /// Says how far it is.
     fn summary(&self) -> String;
@@ -172,6 +173,7 @@ async fn run(
     let mut seen = Seen::default();
     let mut counts = Counts::default();
     let mut trouble = Trouble::default();
+    let mut is_recalled = true;
     let mut lag = tokio::time::interval(LAG_EVERY);
     // The first one is not at once.
     lag.reset();
@@ -191,15 +193,23 @@ async fn run(
         match event {
             None => break,
             Some(Event::Message(delivery)) => {
+                if !is_recalled {
+                    let recalled = tokio::select! {
+                        recalled = service.recall() => recalled,
+                        () = &mut stop => break,
+                    };
+                    is_recalled = recalled.is_ok();
+                    if let Some(news) = recalled.err().and_then(|why| trouble.news(&why, wall_ms())) {
+                        show(Said::Note(news))?;
+                    }
+                }
                 tokio::select! {
                     handled = handle(delivery, service, &mut seen, &mut counts, show) => handled?,
                     () = &mut stop => break,
                 }
             }
+            Some(Event::Taken) => is_recalled = false,
             Some(Event::Assigned { queues, members }) => {
-                if let Some(said) = service.handle_assigned().await {
-                    show(said)?;
-                }
                 show(Said::Note(format!("{queues} queues are this member's, of {members} members")))?;
             }
             Some(Event::Trouble(text)) => {
