@@ -37,3 +37,5 @@ pub mod health;
 pub mod service_manager;
 
 pub mod clock;
+
+pub mod recent;

@@ -150,6 +150,14 @@ impl Registry {
         self.inner.snapshot.load().holds(login)
     }
 
+    /// Whether `user` proves itself with a machine-made secret, which holds until the login changes; a person's password
+    /// is remembered for a time. No lock.
+    #[must_use]
+    pub fn has_secret(&self, user: &str) -> bool {
+        let snapshot = self.inner.snapshot.load();
+        snapshot.get(user).is_some_and(|entry| entry.credential.kind() == CredentialKind::Secret)
+    }
+
     /// Whether there is a login named `name`, whatever its role and whether it is let in or not. For whoever
     /// refuses a client id that is another login's name. No lock.
     #[must_use]

@@ -7,6 +7,7 @@
 //! ```
 
 mod counters;
+mod proved;
 mod seen;
 mod uplink;
 
@@ -23,7 +24,7 @@ use tokio::{io::Interest, sync::Notify};
 
 pub use counters::Counters;
 
-use self::{counters::Gauges, seen::Seen, uplink::Held};
+use self::{counters::Gauges, proved::Proved, seen::Seen, uplink::Held};
 use super::{
     datagrams::{self, Datagrams},
     worker::{Shared, Worker},
@@ -83,6 +84,7 @@ pub(crate) struct Coap {
     /// The kernel had no room.
     is_stuck: Notify,
     seen: RefCell<Seen>,
+    proved: RefCell<Proved>,
     /// Requests that wait until there is room for them.
     held: RefCell<Vec<Held>>,
     /// What of this worker is in the gauges of [`Counters`].
@@ -108,6 +110,7 @@ impl Coap {
             sending: RefCell::default(),
             is_stuck: Notify::new(),
             seen: RefCell::new(Seen::new(limits.peers_max)),
+            proved: RefCell::new(Proved::new()),
             held: RefCell::default(),
             gauged: Cell::default(),
             endpoint: RefCell::new(Endpoint::new(limits, u64::from_le_bytes(secret))),
@@ -163,6 +166,7 @@ impl Coap {
         let now_ms = worker.shared.clock.now_ms();
         self.endpoint.borrow_mut().handle_timeout(now_ms);
         self.seen.borrow_mut().handle_timeout(now_ms);
+        self.proved.borrow_mut().handle_timeout(now_ms);
         self.flush();
         self.count(&worker.shared.coap_counters);
     }

@@ -1,27 +1,19 @@
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::SocketAddr,
 };
 
 use tidegate_protocol::DeviceId;
 
-use crate::clock::Millis;
+use crate::{clock::Millis, recent::Recent};
 
-/// How long a generation lasts at most.
-const GENERATION_MS_MAX: Millis = 300_000;
 /// How often it is noted again that a device was heard of.
 const NOTE_MS: Millis = 60_000;
 
 /// Which devices were heard of, and where, so that the registry is told once a minute and not with each request.
-///
-/// Two generations: who is in neither is new, and when the younger one is full or old the older one is forgotten.
 pub(super) struct Seen {
-    per_generation_max: usize,
     hasher: RandomState,
-    young: HashMap<u64, Noted>,
-    old: HashMap<u64, Noted>,
-    began_ms: Millis,
+    noted: Recent<u64, Noted>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -33,13 +25,7 @@ struct Noted {
 
 impl Seen {
     pub(super) fn new(peers_max: usize) -> Self {
-        Self {
-            per_generation_max: peers_max.div_ceil(2).max(1),
-            hasher: RandomState::new(),
-            young: HashMap::new(),
-            old: HashMap::new(),
-            began_ms: 0,
-        }
+        Self { hasher: RandomState::new(), noted: Recent::new(peers_max) }
     }
 
     /// Whether the registry is to be told of this request's device.
@@ -51,14 +37,11 @@ impl Seen {
         now_ms: Millis,
     ) -> bool {
         let key = self.hasher.hash_one((peer, device.as_str()));
-        if !self.young.contains_key(&key) {
-            if self.young.len() >= self.per_generation_max {
-                self.begin_generation(now_ms);
-            }
-            let noted = self.old.remove(&key).unwrap_or_default();
-            self.young.insert(key, noted);
-        }
-        let Some(noted) = self.young.get_mut(&key) else { return true };
+        let Some(noted) = self.noted.get_mut(&key) else {
+            let qos = [!is_confirmable, is_confirmable];
+            self.noted.insert(key, Noted { at_ms: now_ms, qos });
+            return true;
+        };
         let [best_effort, acknowledged] = noted.qos;
         let is_known = if is_confirmable { acknowledged } else { best_effort };
         if is_known && now_ms.saturating_sub(noted.at_ms) < NOTE_MS {
@@ -75,25 +58,19 @@ impl Seen {
     }
 
     pub(super) fn handle_timeout(&mut self, now_ms: Millis) {
-        if now_ms.saturating_sub(self.began_ms) >= GENERATION_MS_MAX {
-            self.begin_generation(now_ms);
-        }
+        self.noted.handle_timeout(now_ms);
     }
 
-    /// Devices in both generations.
+    /// Devices that are remembered, by address.
     pub(super) fn len(&self) -> usize {
-        self.young.len() + self.old.len()
-    }
-
-    fn begin_generation(&mut self, now_ms: Millis) {
-        self.old = std::mem::take(&mut self.young);
-        self.began_ms = now_ms;
+        self.noted.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recent::GENERATION_MS_MAX;
 
     fn device(name: &str) -> DeviceId {
         DeviceId::new(name).unwrap()

@@ -21,14 +21,26 @@ pub(super) const HELD_MAX: usize = 1_024;
 /// A request that waits until there is room for it.
 pub(super) struct Held {
     pub(super) request: Request,
-    pub(super) login: Login,
+    pub(super) login: Rc<Login>,
 }
 
 impl Coap {
     /// Lets the sender prove who it is, and stores what it sent. A person's password is looked at elsewhere.
     pub(super) fn ask(self: &Rc<Self>, worker: &Rc<Worker>, request: Request) {
+        let registry = &worker.shared.registry;
+        let known = self.proved.borrow_mut().find(&request.options, registry);
+        if let Some(login) = known {
+            return self.store(worker, request, login);
+        }
+        let changes = registry.changes();
         match login::look(&worker.shared, &claimant(&request)) {
-            Ok(Looked::In(login)) => self.store(worker, request, login),
+            Ok(Looked::In(login)) => {
+                let login = Rc::new(login);
+                if self.proved.borrow_mut().note(&request.options, &login, registry, changes) {
+                    self.endpoint.borrow_mut().handle_proved(&request.options);
+                }
+                self.store(worker, request, login);
+            }
             Ok(Looked::Slow(check)) => {
                 self.endpoint.borrow_mut().handle_waiting(request.receipt);
                 let (coap, worker) = (Rc::clone(self), Rc::clone(worker));
@@ -37,7 +49,7 @@ impl Coap {
                     match login::verify(&worker.shared, &claimant(&request), check).await {
                         // A change of the registry may have come between.
                         Ok(login) if worker.shared.registry.is_current(&login) => {
-                            coap.store(&worker, request, login);
+                            coap.store(&worker, request, Rc::new(login));
                         }
                         Ok(_) => coap.turn_away(&worker, &request, Refusal::BadCredentials),
                         Err(refusal) => coap.turn_away(&worker, &request, refusal),
@@ -51,7 +63,7 @@ impl Coap {
 
     fn turn_away(&self, worker: &Worker, request: &Request, refusal: Refusal) {
         worker.shared.counters.logins_refused.fetch_add(1, Ordering::Relaxed);
-        let user = request.user.as_deref().unwrap_or_default();
+        let user = request.options.user.as_deref().unwrap_or_default();
         tracing::debug!(peer = %request.peer, user = %user.escape_debug(), %refusal, "login refused");
         self.refuse(worker, request.receipt, refusal);
     }
@@ -61,23 +73,24 @@ impl Coap {
     }
 
     /// Hands a request to the pipeline and tells the endpoint what came of it.
-    pub(super) fn store(&self, worker: &Worker, request: Request, login: Login) {
+    pub(super) fn store(&self, worker: &Worker, request: Request, login: Rc<Login>) {
         let shared = &worker.shared;
+        let topic = request.options.topic.as_str();
         let qos = u8::from(request.is_confirmable);
         let is_confirmable = request.is_confirmable;
         if self.seen.borrow_mut().is_news(request.peer, &login.device, is_confirmable, request.came_ms) {
             shared.registry.note_qos(&login.device, qos, shared.clock.wall_ms());
         }
-        if !shared.pipeline.has_path(&request.topic) {
-            shared.pipeline.note_refused(&login, &request.topic, &Refusal::PathUnknown);
+        if !shared.pipeline.has_path(topic) {
+            shared.pipeline.note_refused(&login, topic, &Refusal::PathUnknown);
             return self.refuse(worker, request.receipt, Refusal::PathUnknown);
         }
         let publish = pipeline::Publish {
-            topic: &request.topic,
+            topic,
             payload: &request.payload,
             protocol: Protocol::Coap,
             qos,
-            content_type: request.content_type.as_deref(),
+            content_type: request.options.content_type.as_deref(),
             user_properties: Vec::new(),
         };
         match shared.pipeline.accept(&login, &publish) {
@@ -91,7 +104,7 @@ impl Coap {
                 self.held.borrow_mut().push(Held { request, login });
             }
             Err(refusal) => {
-                shared.pipeline.note_shed(&login, &request.topic, &refusal);
+                shared.pipeline.note_shed(&login, topic, &refusal);
                 self.refuse(worker, request.receipt, refusal.told());
             }
         }
@@ -106,9 +119,9 @@ impl Coap {
 fn claimant(request: &Request) -> Claimant<'_> {
     Claimant {
         address: request.peer.ip(),
-        user: request.user.as_deref(),
-        password: request.token.as_deref().map(str::as_bytes),
-        client_id: request.device.as_deref().unwrap_or_default(),
+        user: request.options.user.as_deref(),
+        password: request.options.token.as_deref().map(str::as_bytes),
+        client_id: request.options.device.as_deref().unwrap_or_default(),
         now_ms: request.came_ms,
     }
 }

@@ -1,7 +1,7 @@
 //! Requests that are not answered yet, in the order in which the disk will confirm them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     hash::BuildHasherDefault,
     net::SocketAddr,
 };
@@ -27,6 +27,8 @@ pub(super) struct Exchange {
     pub(super) no_response: u8,
     /// It was given out by [`Exchanges::pop_slow`].
     pub(super) is_slow: bool,
+    /// It is in [`super::duplicates::Duplicates`].
+    pub(super) is_remembered: bool,
     /// An empty acknowledgement was sent: the answer goes in a message of its own.
     pub(super) is_acknowledged: bool,
 }
@@ -67,29 +69,38 @@ impl Exchanges {
         self.open.get_mut(&key)
     }
 
-    /// Takes one in; `false` when there are as many as there may be, or one of the peer's with this message id.
-    pub(super) fn open(&mut self, exchange: Exchange) -> bool {
-        let key = exchange.print.key;
-        if self.open.len() >= self.exchanges_max || self.open.contains_key(&key) {
-            return false;
+    /// Takes one in.
+    ///
+    /// # Errors
+    /// The exchange: there are as many as there may be, or one of the peer's with this message id.
+    pub(super) fn open(&mut self, exchange: Exchange) -> Result<(), Exchange> {
+        if self.open.len() >= self.exchanges_max {
+            return Err(exchange);
         }
-        self.open.insert(key, exchange);
-        true
+        match self.open.entry(exchange.print.key) {
+            Entry::Occupied(_) => Err(exchange),
+            Entry::Vacant(place) => {
+                place.insert(exchange);
+                Ok(())
+            }
+        }
     }
 
     /// It waits for something else than the disk.
-    pub(super) fn wait(&mut self, key: Key) {
-        if self.open.contains_key(&key) && !self.waiting.contains(&key) {
+    pub(super) fn wait(&mut self, key: Key) -> Option<&mut Exchange> {
+        let exchange = self.open.get_mut(&key)?;
+        if !self.waiting.contains(&key) {
             self.waiting.push_back(key);
         }
+        Some(exchange)
     }
 
     /// It waits for the disk to confirm `position`.
-    pub(super) fn store(&mut self, key: Key, position: Position) {
+    pub(super) fn store(&mut self, key: Key, position: Position) -> Option<&mut Exchange> {
         self.waiting.retain(|waiting| *waiting != key);
-        if self.open.contains_key(&key) {
-            self.lines.of_mut(position.lane).stored.push_back((position.offset, key));
-        }
+        let exchange = self.open.get_mut(&key)?;
+        self.lines.of_mut(position.lane).stored.push_back((position.offset, key));
+        Some(exchange)
     }
 
     /// It is answered by a refusal.

@@ -1,12 +1,12 @@
 //! One entry for coverage-guided fuzzing: any bytes, read as datagrams of a few peers.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use tidegate_protocol::Lane;
 
 use super::{
-    Endpoint, Limits, Millis, Outbox, Receipt, Request, codec::Body, encode::AMPLIFICATION_MAX,
-    separates::RETRANSMISSIONS_MAX, strict,
+    Endpoint, Limits, Millis, Options, Outbox, Receipt, Request, codec::Body, encode::AMPLIFICATION_MAX,
+    known::KNOWN_MAX, separates::RETRANSMISSIONS_MAX, strict,
 };
 use crate::{session::Refusal, spool::Position};
 
@@ -80,6 +80,7 @@ impl Play {
         let kind = strict::head(datagram).map(|head| head.kind);
         if let Some(request) = request {
             assert!(kind.is_ok_and(strict::Kind::is_initial), "only a request is handed on");
+            self.read_again(peer, datagram, &request);
             self.answer(what >> 1, &request);
         }
         match what >> 5 {
@@ -94,9 +95,22 @@ impl Play {
         self.check_limits();
     }
 
+    /// Who has never seen such options reads the same in them.
+    fn read_again(&self, peer: SocketAddr, datagram: &[u8], request: &Request) {
+        let mut other = Endpoint::new(Arc::new(limits()), 7);
+        let Some(again) = other.handle_datagram(peer, datagram, self.now_ms) else {
+            unreachable!("it is a request to who has never seen one")
+        };
+        let options = Options { number: request.options.number, ..(*again.options).clone() };
+        assert_eq!(Request { options: Rc::new(options), ..again }, *request);
+    }
+
     fn answer(&mut self, how: u8, request: &Request) {
-        assert!(!request.topic.is_empty() && request.topic.len() <= limits().topic_bytes_max);
+        assert!(!request.options.topic.is_empty() && request.options.topic.len() <= limits().topic_bytes_max);
         assert!(request.payload.len() <= 32);
+        if how & 0x10 == 0 {
+            self.endpoint.handle_proved(&request.options);
+        }
         match how & 0xF {
             0 => self.endpoint.handle_refused(request.receipt, Refusal::BadCredentials, self.now_ms),
             1 => self.endpoint.handle_refused(request.receipt, Refusal::NotAuthorized, self.now_ms),
@@ -151,7 +165,7 @@ impl Play {
         for (_, bytes) in out.iter() {
             let Ok(head) = strict::head(bytes) else { unreachable!("a datagram that is no message") };
             let body = bytes.get(head.bytes()..).unwrap_or_default();
-            assert!(strict::is_body(body, 1) && Body::decode(bytes).is_some());
+            assert!(strict::options_bytes(body, 1).is_some() && Body::decode(bytes).is_some());
             assert!(head.code == 0 || head.code >> 5 >= 2, "the gateway asks nothing");
             if head.code == super::answer::CHANGED {
                 self.changed += 1;
@@ -164,6 +178,7 @@ impl Play {
         assert!(self.endpoint.pending() <= limits().exchanges_max);
         assert!(self.endpoint.remembered() <= limits().duplicates_max);
         assert!(self.endpoint.separates_pending() <= limits().separate_max);
+        assert!(self.endpoint.known() <= KNOWN_MAX);
     }
 
     fn finish(&mut self) {

@@ -9,9 +9,10 @@
 //!   [`handle_timeout`](Endpoint::handle_timeout) a few times a second;
 //! - after a batch of any of these, [`poll_transmit`](Endpoint::poll_transmit), and what it gave is sent.
 //!
-//! A request of which nothing is known passes `strict`, then the codec, then `request`, which reads its options. Nothing
-//! is kept for a peer that has not proved who it is: its request is answered from itself, with no more than three times
-//! its bytes. From then on `exchanges` knows it until it is answered, `duplicates` for as long as it may be repeated,
+//! A request of which nothing is known passes `strict`, then the codec, then `request`, which reads its options; `known`
+//! has those of senders that proved who they are, as [`handle_proved`](Endpoint::handle_proved) says, and they are not
+//! read again. Nothing is kept for a peer that has not proved who it is: its request is answered from itself, with no
+//! more than three times its bytes. From then on `exchanges` knows it until it is answered, `duplicates` for as long as it may be repeated,
 //! and `separates` the answer, where it needs a message of its own.
 
 mod answer;
@@ -21,6 +22,7 @@ mod duplicates;
 mod encode;
 mod exchanges;
 pub mod fuzz;
+mod known;
 mod limits;
 mod outbox;
 mod random;
@@ -33,6 +35,7 @@ mod tests;
 use std::{
     hash::{BuildHasher, DefaultHasher, Hash, Hasher},
     net::SocketAddr,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -42,7 +45,7 @@ pub use answer::code_text;
 pub use counts::Counts;
 pub use limits::Limits;
 pub use outbox::Outbox;
-pub use request::{Receipt, Request};
+pub use request::{Options, Receipt, Request};
 
 use super::Refusal;
 use crate::spool::{Durable, Lane, Offset, Position};
@@ -51,8 +54,9 @@ use codec::Body;
 use duplicates::{Duplicates, Print, Repeated};
 use encode::Responding;
 use exchanges::{Exchange, Exchanges};
+use known::Known;
 use random::Random;
-use request::{Asked, Wish};
+use request::{Asked, Sent, Wish};
 use separates::{Due, Separates};
 use strict::{Fault, Head, Kind};
 
@@ -72,6 +76,7 @@ pub struct Endpoint {
     duplicates: Duplicates,
     exchanges: Exchanges,
     separates: Separates,
+    known: Known,
     out: Outbox,
     counts: Counts,
     is_draining: bool,
@@ -89,6 +94,7 @@ impl Endpoint {
             duplicates: Duplicates::new(limits.duplicates_max),
             exchanges: Exchanges::new(limits.exchanges_max),
             separates: Separates::new(limits.separate_max),
+            known: Known::new(secret.rotate_left(7)),
             out: Outbox::default(),
             counts: Counts::default(),
             is_draining: false,
@@ -155,6 +161,7 @@ impl Endpoint {
             request_bytes: u16::try_from(datagram.len()).unwrap_or(u16::MAX),
             no_response: 0,
             is_slow: false,
+            is_remembered: false,
             is_acknowledged: false,
         };
         if let Some(repeated) = self.duplicates.find(exchange.print) {
@@ -167,17 +174,25 @@ impl Endpoint {
             return None;
         }
         let body = datagram.get(head.bytes()..).unwrap_or_default();
-        let decoded =
-            strict::is_body(body, self.limits.options_max).then(|| Body::decode(datagram)).flatten();
-        let Some(body) = decoded else {
+        let options_bytes = strict::options_bytes(body, self.limits.options_max);
+        let Some((options, behind)) = options_bytes.and_then(|len| body.split_at_checked(len)) else {
             self.reject(peer, head.kind, head.message_id);
             return None;
         };
-        self.read(exchange, body)
+        if let Some(options) = self.known.find(head.code, options) {
+            // Without its marker.
+            let payload = behind.get(1..).unwrap_or_default();
+            return self.take_in(exchange, options, payload.to_vec());
+        }
+        let Some(body) = Body::decode(datagram) else {
+            self.reject(peer, head.kind, head.message_id);
+            return None;
+        };
+        self.read(exchange, body, options)
     }
 
     /// Reads options and payload, and answers what needs nobody else.
-    fn read(&mut self, mut exchange: Exchange, body: Body) -> Option<Request> {
+    fn read(&mut self, mut exchange: Exchange, body: Body, options: &[u8]) -> Option<Request> {
         let mut wish = match Wish::read(&body, &self.limits) {
             Ok(wish) => wish,
             Err(Answer::BadOption) if exchange.head.kind == Kind::NonConfirmable => {
@@ -198,9 +213,27 @@ impl Endpoint {
                 return None;
             }
         };
-        let payload = body.into_payload();
+        let options = Options {
+            number: self.known.number(),
+            user: wish.user.or_else(|| wish.device.clone()),
+            device: wish.device,
+            token: wish.token,
+            topic,
+            content_type: wish.content_format.map(request::content_type),
+            no_response: wish.no_response,
+            sent: Sent { method: exchange.head.code, bytes: options.into() },
+        };
+        self.take_in(exchange, Rc::new(options), body.into_payload())
+    }
+
+    fn take_in(&mut self, mut exchange: Exchange, options: Rc<Options>, payload: Vec<u8>) -> Option<Request> {
+        exchange.no_response = options.no_response;
         if payload.len() > usize::try_from(self.limits.payload_bytes_max).unwrap_or(usize::MAX) {
             self.refuse_unread(&exchange, Answer::TooLarge);
+            return None;
+        }
+        if self.is_draining {
+            self.refuse_unread(&exchange, Answer::Refused(Refusal::Unavailable));
             return None;
         }
         let request = Request {
@@ -208,21 +241,21 @@ impl Endpoint {
             peer: exchange.peer,
             came_ms: exchange.came_ms,
             is_confirmable: exchange.head.kind == Kind::Confirmable,
-            user: wish.user.or_else(|| wish.device.clone()),
-            device: wish.device,
-            token: wish.token,
-            topic,
+            options,
             payload,
-            content_type: wish.content_format.map(request::content_type),
         };
-        if self.is_draining {
-            self.refuse_unread(&exchange, Answer::Refused(Refusal::Unavailable));
-        } else if !self.exchanges.open(exchange.clone()) {
-            self.refuse_unread(&exchange, Answer::Refused(Refusal::Busy));
-        } else {
-            return Some(request);
+        match self.exchanges.open(exchange) {
+            Ok(()) => Some(request),
+            Err(exchange) => {
+                self.refuse_unread(&exchange, Answer::Refused(Refusal::Busy));
+                None
+            }
         }
-        None
+    }
+
+    /// The sender of a [`Request`] with these options has proved who it is: they are not read again.
+    pub fn handle_proved(&mut self, options: &Rc<Options>) {
+        self.known.insert(options);
     }
 
     /// Answers a request of which nothing is remembered.
@@ -256,26 +289,27 @@ impl Endpoint {
 
     /// Answers a [`Request`]: it has proved who it is, and its record will be durable at `position`.
     pub fn handle_stored(&mut self, receipt: Receipt, position: Position) {
-        self.remember(receipt);
-        self.exchanges.store(receipt.0, position);
+        if let Some(exchange) = self.exchanges.store(receipt.0, position) {
+            remember(&mut self.duplicates, exchange);
+        }
     }
 
     /// The answer to a [`Request`] will take a while. Its repetitions wait with it.
     pub fn handle_waiting(&mut self, receipt: Receipt) {
-        self.remember(receipt);
-        self.exchanges.wait(receipt.0);
+        if let Some(exchange) = self.exchanges.wait(receipt.0) {
+            remember(&mut self.duplicates, exchange);
+        }
     }
 
     /// Answers a [`Request`]: nothing of it was stored. What passes, and what does not show who asked, is not
     /// remembered, so that a repetition is tried again.
     pub fn handle_refused(&mut self, receipt: Receipt, refusal: Refusal, now_ms: Millis) {
         let is_final = !refusal.is_passing() && refusal.coap_code() != answer::UNAUTHORIZED;
-        if is_final {
-            self.remember(receipt);
-        }
-        let Some(exchange) = self.exchanges.close(receipt.0) else { return };
+        let Some(mut exchange) = self.exchanges.close(receipt.0) else { return };
         self.counts.refused += 1;
-        if !is_final {
+        if is_final {
+            remember(&mut self.duplicates, &mut exchange);
+        } else {
             self.duplicates.forget(exchange.print);
         }
         self.conclude(&exchange, Answer::Refused(refusal), now_ms);
@@ -324,6 +358,7 @@ impl Endpoint {
             }
         }
         self.duplicates.handle_timeout(now_ms);
+        self.known.handle_timeout(now_ms);
     }
 
     /// New requests are refused from here on; what is pending is answered.
@@ -353,17 +388,16 @@ impl Endpoint {
         self.duplicates.len()
     }
 
+    /// Options that are not read again.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.known.len()
+    }
+
     /// Separate responses without an acknowledgement.
     #[must_use]
     pub fn separates_pending(&self) -> usize {
         self.separates.len()
-    }
-
-    fn remember(&mut self, receipt: Receipt) {
-        let Some(exchange) = self.exchanges.get_mut(receipt.0) else { return };
-        if self.duplicates.find(exchange.print).is_none() {
-            self.duplicates.insert(exchange.print, exchange.head.kind, exchange.came_ms);
-        }
     }
 
     /// Sends the answer, and remembers it for repetitions of a request that is remembered itself.
@@ -432,6 +466,13 @@ impl Endpoint {
         let mut content = FixedState::with_seed(self.secret).build_hasher();
         content.write(datagram);
         Print { key: duplicates::key(key.finish(), head.message_id % slots), content: content.finish() }
+    }
+}
+
+/// Remembers a request once, so that its repetitions are known.
+fn remember(duplicates: &mut Duplicates, exchange: &mut Exchange) {
+    if !std::mem::replace(&mut exchange.is_remembered, true) {
+        duplicates.insert(exchange.print, exchange.head.kind, exchange.came_ms);
     }
 }
 

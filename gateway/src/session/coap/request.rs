@@ -1,6 +1,6 @@
 //! What a request asks for: its options and method, read once.
 
-use std::{borrow::Cow, fmt, net::SocketAddr};
+use std::{borrow::Cow, fmt, net::SocketAddr, rc::Rc};
 
 use super::{answer::Answer, codec::Body, limits::Limits};
 use crate::{clock::Millis, session::Refusal};
@@ -47,6 +47,17 @@ pub struct Request {
     pub came_ms: Millis,
     /// The sender waits for an answer; otherwise it is best effort.
     pub is_confirmable: bool,
+    /// Who asks, and where to.
+    pub options: Rc<Options>,
+    /// The payload as sent.
+    pub payload: Vec<u8>,
+}
+
+/// What the options of a reading say. Requests with the same ones share it, once the first has proved who it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Options {
+    /// No other options of the same endpoint have this number.
+    pub number: u64,
     /// The login's name: `user` in the query, else `device`.
     pub user: Option<String>,
     /// `device` in the query: the device itself, or a member of the group `user`.
@@ -55,19 +66,37 @@ pub struct Request {
     pub token: Option<String>,
     /// The path's segments, joined by `/`.
     pub topic: String,
-    /// The payload as sent.
-    pub payload: Vec<u8>,
     /// The media type that the Content-Format stands for.
     pub content_type: Option<Cow<'static, str>>,
+    /// See [`Wish::no_response`].
+    pub(super) no_response: u8,
+    /// What was sent.
+    pub(super) sent: Sent,
+}
+
+/// Method and options as they were sent.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) method: u8,
+    pub(super) bytes: Box<[u8]>,
 }
 
 impl fmt::Debug for Request {
-    /// Leaves out secret and payload.
+    /// Leaves out the payload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("receipt", &self.receipt)
             .field("peer", &self.peer)
             .field("is_confirmable", &self.is_confirmable)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Options {
+    /// Leaves out the secret, also as it was sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
             .field("device", &self.device)
             .field("topic", &self.topic)
             .finish_non_exhaustive()

@@ -101,23 +101,22 @@ pub(super) fn head(datagram: &[u8]) -> Result<Head, Fault> {
     Ok(head)
 }
 
-/// Whether options and payload behind the head are well formed: no reserved lengths, nothing cut off, no more than
-/// `options_max` options, and no payload marker without a payload.
-pub(super) fn is_body(body: &[u8], options_max: usize) -> bool {
+/// How many bytes the options behind the head take, if they and the payload are well formed: no reserved lengths, nothing
+/// cut off, no more than `options_max` options, and no payload marker without a payload.
+pub(super) fn options_bytes(body: &[u8], options_max: usize) -> Option<usize> {
     let mut rest = body;
     let mut number: u16 = 0;
     for _ in 0..=options_max {
-        let Some((first, behind)) = rest.split_first() else { return true };
+        let Some((first, behind)) = rest.split_first() else { return Some(body.len()) };
         if *first == PAYLOAD_MARKER {
-            return !behind.is_empty();
+            return (!behind.is_empty()).then_some(body.len() - rest.len());
         }
-        let Some((delta, behind)) = extended(first >> 4, behind) else { return false };
-        let Some((length, behind)) = extended(first & 0x0F, behind) else { return false };
-        let Some(next) = number.checked_add(delta) else { return false };
-        let Some(behind) = behind.get(usize::from(length)..) else { return false };
-        (number, rest) = (next, behind);
+        let (delta, behind) = extended(first >> 4, behind)?;
+        let (length, behind) = extended(first & 0x0F, behind)?;
+        number = number.checked_add(delta)?;
+        rest = behind.get(usize::from(length)..)?;
     }
-    false
+    None
 }
 
 /// A delta or a length with its one or two further bytes (RFC 7252, section 3.1).

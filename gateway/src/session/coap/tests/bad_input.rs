@@ -106,7 +106,7 @@ fn options_that_stand_once_and_values_that_fit() {
     assert_eq!(gateway.answer(&post("t", 4).option(15, &[0xC0]).bytes()).code, "4.02");
     // The second Content-Format counts as unknown, and is elective.
     assert_eq!(gateway.send(&post("t", 5).option(12, &[50]).option(12, &[60]).bytes()), []);
-    assert_eq!(gateway.seen[0].content_type.as_deref(), Some("application/json"));
+    assert_eq!(gateway.seen[0].options.content_type.as_deref(), Some("application/json"));
     for (id, number) in [(6, 35), (7, 39)] {
         assert_eq!(gateway.answer(&post("t", id).option(number, b"coap").bytes()).code, "5.05");
     }

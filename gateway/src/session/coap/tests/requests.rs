@@ -7,11 +7,11 @@ fn a_confirmable_post_is_answered_when_the_disk_has_it() {
     let mut gateway = Gateway::new();
     assert_eq!(gateway.send(&post("telemetry", 5).option(12, &[50]).bytes()), []);
     let request = gateway.seen.pop().unwrap();
-    assert_eq!((request.topic.as_str(), request.is_confirmable), ("telemetry", true));
-    assert_eq!(request.device.as_deref(), Some("sensor_1"));
-    assert_eq!(request.user, request.device);
-    assert_eq!(request.token.as_deref(), Some("00112233445566778899aabbccddeeff"));
-    assert_eq!(request.content_type.as_deref(), Some("application/json"));
+    assert_eq!((request.options.topic.as_str(), request.is_confirmable), ("telemetry", true));
+    assert_eq!(request.options.device.as_deref(), Some("sensor_1"));
+    assert_eq!(request.options.user, request.options.device);
+    assert_eq!(request.options.token.as_deref(), Some("00112233445566778899aabbccddeeff"));
+    assert_eq!(request.options.content_type.as_deref(), Some("application/json"));
     assert_eq!(request.payload, b"{\"temperature\":23.4}");
     assert!(!format!("{request:?}").contains("00112233"), "the secret is not for the log");
     let got = gateway.settle().remove(0);
@@ -58,7 +58,7 @@ fn a_path_is_a_topic() {
         ("温度", "温度"),
     ] {
         gateway.send(&post(path, short(topic.len() + 100 * path.len())).bytes());
-        assert_eq!(gateway.seen.last().unwrap().topic, topic);
+        assert_eq!(gateway.seen.last().unwrap().options.topic, topic);
     }
     let hidden = post("t", 1).option(11, b"a/b");
     assert_eq!(gateway.answer(&hidden.bytes()).code, "4.00");
@@ -83,7 +83,10 @@ fn a_group_logs_in_with_a_user_and_a_device() {
     gateway
         .send(&post("t", 1).option(15, b"user=plant").option(15, b"device=second").option(15, b"x").bytes());
     let request = &gateway.seen[0];
-    assert_eq!((request.user.as_deref(), request.device.as_deref()), (Some("plant"), Some("sensor_1")));
+    assert_eq!(
+        (request.options.user.as_deref(), request.options.device.as_deref()),
+        (Some("plant"), Some("sensor_1"))
+    );
 }
 
 #[test]
@@ -100,10 +103,10 @@ fn each_content_format_has_its_media_type() {
     ] {
         let id = short(gateway.seen.len());
         gateway.send(&post("t", id).option(12, format).bytes());
-        assert_eq!(gateway.seen.last().unwrap().content_type.as_deref(), Some(name));
+        assert_eq!(gateway.seen.last().unwrap().options.content_type.as_deref(), Some(name));
     }
     gateway.send(&post("t", 99).bytes());
-    assert_eq!(gateway.seen.last().unwrap().content_type, None);
+    assert_eq!(gateway.seen.last().unwrap().options.content_type, None);
 }
 
 #[test]
