@@ -4,6 +4,7 @@ mod bad_input;
 mod clients;
 mod faults;
 mod network;
+mod proved;
 mod spoofed;
 
 use std::{

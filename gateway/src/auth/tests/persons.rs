@@ -34,6 +34,9 @@ fn a_person_is_checked_once_and_then_remembered_for_a_while() {
     let login = check(registry, "anna", PASSWORD, 0).verify().unwrap();
     assert_eq!((&*login.user, login.role), ("anna", Role::Application));
     assert!(registry.is_current(&login));
+    registry.add(device("sensor_1"), WALL_MS).unwrap();
+    let has_secret = ["anna", "sensor_1", "nobody"].map(|user| registry.has_secret(user));
+    assert_eq!(has_secret, [false, true, false]);
     assert!(is_accepted(registry, "anna", PASSWORD, 999));
     assert!(check(registry, "anna", "Grünkohl ohne Pinkel", 999).verify().is_none());
     drop(check(registry, "anna", PASSWORD, 1_000));

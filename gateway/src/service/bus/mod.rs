@@ -194,14 +194,10 @@ async fn run(
             None => break,
             Some(Event::Message(delivery)) => {
                 if !is_recalled {
-                    let recalled = tokio::select! {
-                        recalled = service.recall() => recalled,
+                    is_recalled = tokio::select! {
+                        recalled = recall(service, &mut trouble, show) => recalled?,
                         () = &mut stop => break,
                     };
-                    is_recalled = recalled.is_ok();
-                    if let Some(news) = recalled.err().and_then(|why| trouble.news(&why, wall_ms())) {
-                        show(Said::Note(news))?;
-                    }
                 }
                 tokio::select! {
                     handled = handle(delivery, service, &mut seen, &mut counts, show) => handled?,
@@ -229,6 +225,19 @@ async fn run(
     consumer.stop().await;
     show(Said::Note(service.summary()))?;
     Ok(counts)
+}
+
+/// Has the service look at what others have left; whether it could.
+async fn recall(
+    service: &mut impl Service,
+    trouble: &mut Trouble,
+    show: &mut impl FnMut(Said) -> std::io::Result<()>,
+) -> Result<bool, BusError> {
+    let Err(why) = service.recall().await else { return Ok(true) };
+    if let Some(news) = trouble.news(&why, wall_ms()) {
+        show(Said::Note(news))?;
+    }
+    Ok(false)
 }
 
 /// Handles one message. It is settled when what it has to say is shown.

@@ -1,15 +1,11 @@
 //! Options that were read before, of senders that have proved who they are: a device sends the same ones each time.
 
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, Hasher},
-    rc::Rc,
-};
-
-use foldhash::quality::FixedState;
+use std::{hash::BuildHasherDefault, rc::Rc};
 
 use super::{
     Millis,
     duplicates::AsIs,
+    hash_with,
     request::{Options, Sent},
 };
 use crate::recent::Recent;
@@ -21,15 +17,15 @@ pub(super) const KNOWN_BYTES_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Without its seed nobody can make two that fall on the same place.
-    hasher: FixedState,
+    /// Without it nobody can make two that fall on the same place.
+    seed: u64,
     by_hash: Recent<u64, Rc<Options>, BuildHasherDefault<AsIs>>,
     next: u64,
 }
 
 impl Known {
-    pub(super) fn new(secret: u64) -> Self {
-        Self { hasher: FixedState::with_seed(secret), by_hash: Recent::new(KNOWN_MAX), next: 0 }
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, by_hash: Recent::new(KNOWN_MAX), next: 0 }
     }
 
     /// What these bytes say, byte for byte the same as before.
@@ -65,9 +61,6 @@ impl Known {
     }
 
     fn hash(&self, method: u8, bytes: &[u8]) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write(bytes);
-        hasher.write_u8(method);
-        hasher.finish()
+        hash_with(self.seed, &[bytes, &[method]])
     }
 }

@@ -463,10 +463,16 @@ impl Endpoint {
         let mut key = DefaultHasher::new();
         let slots = self.limits.duplicates_per_peer_max.max(1);
         (self.secret, peer).hash(&mut key);
-        let mut content = FixedState::with_seed(self.secret).build_hasher();
-        content.write(datagram);
-        Print { key: duplicates::key(key.finish(), head.message_id % slots), content: content.finish() }
+        let content = hash_with(self.secret, &[datagram]);
+        Print { key: duplicates::key(key.finish(), head.message_id % slots), content }
     }
+}
+
+/// A hash that nobody can foresee without the seed.
+fn hash_with(seed: u64, parts: &[&[u8]]) -> u64 {
+    let mut hasher = FixedState::with_seed(seed).build_hasher();
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish()
 }
 
 /// Remembers a request once, so that its repetitions are known.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod duplicates;
+mod known;
 mod limits;
 mod mutate;
 mod requests;
