@@ -1,28 +1,58 @@
-//! What was of use lately, and no more of it than was said.
+//! What was of use lately, and no more of it than was said; and the only place that names `foldhash`.
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher},
 };
+
+use foldhash::quality::FixedState;
 
 use crate::clock::Millis;
 
 /// How long a generation lasts at most.
 pub const GENERATION_MS_MAX: Millis = 300_000;
 
-/// A table that forgets what was not asked for lately.
+/// A hash that nobody can foresee who does not know `seed`.
+#[must_use]
+pub fn hash_with(seed: u64, parts: &[&[u8]]) -> u64 {
+    let mut hasher = FixedState::with_seed(seed).build_hasher();
+    parts.iter().for_each(|part| hasher.write(part));
+    hasher.finish()
+}
+
+/// Takes a key for its own hash: for keys that [`hash_with`] made, or that differ in their low and in their high bits.
+#[derive(Debug, Default)]
+pub struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// A table that forgets what was not asked for lately. Its keys are hashes.
 ///
 /// Two generations: what is asked for is in the younger one from then on, and when that one is full or old the older one
 /// is forgotten.
 #[derive(Debug)]
-pub struct Recent<K, V, S = RandomState> {
+pub struct Recent<V> {
     per_generation_max: usize,
-    young: HashMap<K, V, S>,
-    old: HashMap<K, V, S>,
+    young: HashMap<u64, V, BuildHasherDefault<AsIs>>,
+    old: HashMap<u64, V, BuildHasherDefault<AsIs>>,
     began_ms: Millis,
 }
 
-impl<K: Eq + Hash, V, S: BuildHasher + Default> Recent<K, V, S> {
+impl<V> Recent<V> {
     /// An empty table for `entries_max` entries, of at least two.
     #[must_use]
     pub fn new(entries_max: usize) -> Self {
@@ -35,16 +65,16 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> Recent<K, V, S> {
     }
 
     /// What is known under `key`.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        if !self.young.contains_key(key) {
-            let (key, value) = self.old.remove_entry(key)?;
+    pub fn get_mut(&mut self, key: u64) -> Option<&mut V> {
+        if !self.young.contains_key(&key) {
+            let value = self.old.remove(&key)?;
             self.insert(key, value);
         }
-        self.young.get_mut(key)
+        self.young.get_mut(&key)
     }
 
     /// Puts `value` in place of what is known under `key`.
-    pub fn insert(&mut self, key: K, value: V) {
+    pub fn insert(&mut self, key: u64, value: V) {
         if self.young.len() >= self.per_generation_max && !self.young.contains_key(&key) {
             self.begin_generation();
         }
@@ -83,25 +113,25 @@ mod tests {
 
     #[test]
     fn no_more_are_known_than_was_said_and_those_asked_for_stay() {
-        let mut recent: Recent<u32, u32> = Recent::new(10);
+        let mut recent: Recent<u64> = Recent::new(10);
         for key in 0..1_000 {
             recent.insert(key, key);
             assert!(recent.len() <= 10);
-            assert_eq!(recent.get_mut(&0).copied(), Some(0), "it is asked for each time");
+            assert_eq!(recent.get_mut(0).copied(), Some(0), "it is asked for each time");
         }
-        assert_eq!(recent.get_mut(&999).copied(), Some(999));
-        assert_eq!(recent.get_mut(&500), None);
+        assert_eq!(recent.get_mut(999).copied(), Some(999));
+        assert_eq!(recent.get_mut(500), None);
     }
 
     #[test]
     fn what_nobody_asks_for_is_forgotten_in_ten_minutes() {
-        let mut recent: Recent<u32, u32> = Recent::new(10);
+        let mut recent: Recent<u64> = Recent::new(10);
         recent.insert(1, 1);
         recent.insert(2, 2);
         recent.handle_timeout(GENERATION_MS_MAX);
-        assert_eq!(recent.get_mut(&1).copied(), Some(1));
+        assert_eq!(recent.get_mut(1).copied(), Some(1));
         recent.handle_timeout(2 * GENERATION_MS_MAX);
-        assert_eq!((recent.get_mut(&1).copied(), recent.get_mut(&2)), (Some(1), None));
+        assert_eq!((recent.get_mut(1).copied(), recent.get_mut(2)), (Some(1), None));
         recent.handle_timeout(3 * GENERATION_MS_MAX);
         recent.handle_timeout(4 * GENERATION_MS_MAX);
         assert!(recent.is_empty());
@@ -109,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_newer_value_takes_the_place_of_the_older_one() {
-        let mut recent: Recent<u32, u32> = Recent::new(4);
+        let mut recent: Recent<u64> = Recent::new(4);
         recent.insert(1, 1);
         recent.handle_timeout(GENERATION_MS_MAX);
         recent.insert(1, 2);
-        assert_eq!((recent.get_mut(&1).copied(), recent.len()), (Some(2), 1));
+        assert_eq!((recent.get_mut(1).copied(), recent.len()), (Some(2), 1));
     }
 }

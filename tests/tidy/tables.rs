@@ -77,7 +77,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("embedded_nal_async", &["firmware/src/uplink/"]),
     ("embedded_storage", &["firmware/src/store/flash/", "firmware/boards/", "firmware/tap/"]),
     ("flate2", &["gateway/rocketmq/src/wire/"]),
-    ("foldhash", &["gateway/src/session/coap/mod.rs"]),
+    ("foldhash", &["gateway/src/recent.rs"]),
     ("getrandom", &["gateway/src/"]),
     ("hdrhistogram", &["simulator/src/"]),
     ("glob", &["gateway/src/listener/serial/"]),

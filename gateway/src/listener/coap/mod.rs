@@ -102,18 +102,17 @@ impl Coap {
     }
 
     fn new(socket: UdpSocket, limits: &Limits, workers: usize) -> io::Result<Rc<Self>> {
-        let mut secret = [0; 8];
-        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let secret = getrandom::u64().map_err(io::Error::other)?;
         let limits = Arc::new(limits.share(workers));
         Ok(Rc::new(Self {
             datagrams: Datagrams::new(socket, limits.datagram_bytes_max())?,
             sending: RefCell::default(),
             is_stuck: Notify::new(),
-            seen: RefCell::new(Seen::new(limits.peers_max)),
+            seen: RefCell::new(Seen::new(limits.peers_max, secret.rotate_left(31))),
             proved: RefCell::new(Proved::new()),
             held: RefCell::default(),
             gauged: Cell::default(),
-            endpoint: RefCell::new(Endpoint::new(limits, u64::from_le_bytes(secret))),
+            endpoint: RefCell::new(Endpoint::new(limits, secret)),
         }))
     }
 

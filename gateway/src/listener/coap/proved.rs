@@ -15,7 +15,7 @@ const PROVED_MAX: usize = 16_384;
 /// A device that asks in the same words is the same one for as long as nothing changes in the registry: with the next
 /// change of any login each has to prove itself anew. A person's password is not in here, since it is remembered for a
 /// time of its own.
-pub(super) struct Proved(Recent<u64, Proof>);
+pub(super) struct Proved(Recent<Proof>);
 
 struct Proof {
     login: Rc<Login>,
@@ -29,7 +29,7 @@ impl Proved {
     }
 
     pub(super) fn find(&mut self, options: &Options, registry: &Registry) -> Option<Rc<Login>> {
-        let proof = self.0.get_mut(&options.number)?;
+        let proof = self.0.get_mut(options.number)?;
         (proof.changes == registry.changes()).then(|| Rc::clone(&proof.login))
     }
 

@@ -1,19 +1,20 @@
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::SocketAddr,
-};
+use std::net::SocketAddr;
 
 use tidegate_protocol::DeviceId;
 
-use crate::{clock::Millis, recent::Recent};
+use crate::{
+    clock::Millis,
+    recent::{Recent, hash_with},
+    session::coap::hash_of,
+};
 
 /// How often it is noted again that a device was heard of.
 const NOTE_MS: Millis = 60_000;
 
 /// Which devices were heard of, and where, so that the registry is told once a minute and not with each request.
 pub(super) struct Seen {
-    hasher: RandomState,
-    noted: Recent<u64, Noted>,
+    seed: u64,
+    noted: Recent<Noted>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -24,8 +25,9 @@ struct Noted {
 }
 
 impl Seen {
-    pub(super) fn new(peers_max: usize) -> Self {
-        Self { hasher: RandomState::new(), noted: Recent::new(peers_max) }
+    /// `seed` is a number that nobody can guess.
+    pub(super) fn new(peers_max: usize, seed: u64) -> Self {
+        Self { seed, noted: Recent::new(peers_max) }
     }
 
     /// Whether the registry is to be told of this request's device.
@@ -36,8 +38,8 @@ impl Seen {
         is_confirmable: bool,
         now_ms: Millis,
     ) -> bool {
-        let key = self.hasher.hash_one((peer, device.as_str()));
-        let Some(noted) = self.noted.get_mut(&key) else {
+        let key = hash_with(hash_of(peer, self.seed), &[device.as_str().as_bytes()]);
+        let Some(noted) = self.noted.get_mut(key) else {
             let qos = [!is_confirmable, is_confirmable];
             self.noted.insert(key, Noted { at_ms: now_ms, qos });
             return true;
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_device_is_news_once_a_minute_with_each_qos_and_from_each_address() {
-        let mut seen = Seen::new(10);
+        let mut seen = Seen::new(10, 7);
         let a = device("a");
         assert!(seen.is_news(peer(1), &a, true, 0));
         assert!(!seen.is_news(peer(1), &a, true, 1));
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn no_more_than_peers_max_are_remembered_and_the_silent_go() {
-        let mut seen = Seen::new(10);
+        let mut seen = Seen::new(10, 7);
         for port in 0..1_000 {
             assert!(seen.is_news(peer(port), &device("a"), true, 0));
             assert!(seen.len() <= 10);

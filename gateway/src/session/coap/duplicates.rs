@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
+    hash::BuildHasherDefault,
 };
 
 use super::{Millis, strict::Kind};
+use crate::recent::AsIs;
 
 /// How long a confirmable request may be repeated (RFC 7252, section 4.8.2: `EXCHANGE_LIFETIME`).
 pub(super) const EXCHANGE_MS_MAX: Millis = 247_000;
@@ -166,26 +167,6 @@ impl Age {
         let [low, high] = self.key.map(u32::to_ne_bytes);
         let ([a, b, c, d], [e, f, g, h]) = (low, high);
         Key::from_ne_bytes([a, b, c, d, e, f, g, h])
-    }
-}
-
-/// Keys are hashes already, made with a secret of the process.
-#[derive(Debug, Default)]
-pub(super) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 

@@ -10,10 +10,13 @@ use tidegate_protocol::Lane;
 
 use super::{
     Millis,
-    duplicates::{AsIs, Key, Print},
+    duplicates::{Key, Print},
     strict::Head,
 };
-use crate::spool::{Offset, PerLane, Position};
+use crate::{
+    recent::AsIs,
+    spool::{Offset, PerLane, Position},
+};
 
 /// A request that is not answered yet.
 #[derive(Clone, Debug)]

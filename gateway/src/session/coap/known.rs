@@ -1,14 +1,12 @@
 //! Options that were read before, of senders that have proved who they are: a device sends the same ones each time.
 
-use std::{hash::BuildHasherDefault, rc::Rc};
+use std::rc::Rc;
 
 use super::{
     Millis,
-    duplicates::AsIs,
-    hash_with,
     request::{Options, Sent},
 };
-use crate::recent::Recent;
+use crate::recent::{Recent, hash_with};
 
 /// Options that one endpoint remembers.
 pub(super) const KNOWN_MAX: usize = 16_384;
@@ -19,7 +17,7 @@ pub(super) const KNOWN_BYTES_MAX: usize = 256;
 pub(super) struct Known {
     /// Without it nobody can make two that fall on the same place.
     seed: u64,
-    by_hash: Recent<u64, Rc<Options>, BuildHasherDefault<AsIs>>,
+    by_hash: Recent<Rc<Options>>,
     next: u64,
 }
 
@@ -34,14 +32,14 @@ impl Known {
             return None;
         }
         let hash = self.hash(method, bytes);
-        let options = self.by_hash.get_mut(&hash)?;
+        let options = self.by_hash.get_mut(hash)?;
         (options.sent.method == method && *options.sent.bytes == *bytes).then(|| Rc::clone(options))
     }
 
-    /// A number for other options.
+    /// A number for other options. An odd factor leaves all of them different and spreads them over a table.
     pub(super) fn number(&mut self) -> u64 {
         self.next += 1;
-        self.next
+        self.next.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
     pub(super) fn insert(&mut self, options: &Rc<Options>) {

@@ -32,14 +32,7 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    hash::{BuildHasher, DefaultHasher, Hash, Hasher},
-    net::SocketAddr,
-    rc::Rc,
-    sync::Arc,
-};
-
-use foldhash::quality::FixedState;
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 pub use answer::code_text;
 pub use counts::Counts;
@@ -48,7 +41,10 @@ pub use outbox::Outbox;
 pub use request::{Options, Receipt, Request};
 
 use super::Refusal;
-use crate::spool::{Durable, Lane, Offset, Position};
+use crate::{
+    recent::hash_with,
+    spool::{Durable, Lane, Offset, Position},
+};
 use answer::Answer;
 use codec::Body;
 use duplicates::{Duplicates, Print, Repeated};
@@ -460,19 +456,24 @@ impl Endpoint {
     }
 
     fn print(&self, peer: SocketAddr, head: &Head, datagram: &[u8]) -> Print {
-        let mut key = DefaultHasher::new();
         let slots = self.limits.duplicates_per_peer_max.max(1);
-        (self.secret, peer).hash(&mut key);
+        let key = hash_of(peer, self.secret.rotate_left(13));
         let content = hash_with(self.secret, &[datagram]);
-        Print { key: duplicates::key(key.finish(), head.message_id % slots), content }
+        Print { key: duplicates::key(key, head.message_id % slots), content }
     }
 }
 
-/// A hash that nobody can foresee without the seed.
-fn hash_with(seed: u64, parts: &[&[u8]]) -> u64 {
-    let mut hasher = FixedState::with_seed(seed).build_hasher();
-    parts.iter().for_each(|part| hasher.write(part));
-    hasher.finish()
+/// A hash of an address that nobody can foresee who does not know `seed`.
+#[must_use]
+pub fn hash_of(peer: SocketAddr, seed: u64) -> u64 {
+    let port = peer.port().to_be_bytes();
+    match peer {
+        SocketAddr::V4(peer) => hash_with(seed, &[&peer.ip().octets(), &port]),
+        // The same link-local address is another one on another link.
+        SocketAddr::V6(peer) => {
+            hash_with(seed, &[&peer.ip().octets(), &peer.scope_id().to_be_bytes(), &port])
+        }
+    }
 }
 
 /// Remembers a request once, so that its repetitions are known.
