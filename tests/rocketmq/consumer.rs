@@ -353,7 +353,7 @@ fn a_queue_that_was_anothers_meanwhile_is_begun_anew() {
         let mut consumer =
             Consumer::start(Options::default(), &[bus.name_server()], settings).await.expect("it joins");
         let (mut taken, mut handed) = (0, Vec::new());
-        take(&mut consumer, &mut taken, &mut handed, 1).await;
+        assert!(take(&mut consumer, (&mut taken, &mut handed), 1, ARRIVE_MAX).await);
         assert_eq!((taken, handed.len()), (1, 1));
 
         let client = Client::new(Options::default());
@@ -369,9 +369,8 @@ fn a_queue_that_was_anothers_meanwhile_is_begun_anew() {
         queue_of(request::LOCK_BATCH_MQ, "another").await.expect("it is another's");
         tokio::time::sleep(LOCK_IS_OLD).await;
         send_from(&bus, Options::default(), &readings(1, 1, 1)).await;
-        let refused =
-            tokio::time::timeout(Duration::from_secs(2), take(&mut consumer, &mut taken, &mut handed, 2));
-        assert!(refused.await.is_err(), "it is not ours: {handed:?}");
+        let is_had = take(&mut consumer, (&mut taken, &mut handed), 2, Duration::from_secs(2)).await;
+        assert!(!is_had, "it is not ours: {handed:?}");
 
         let commit = wire::Command::request(request::UPDATE_CONSUMER_OFFSET)
             .with("consumerGroup", "slept")
@@ -381,22 +380,30 @@ fn a_queue_that_was_anothers_meanwhile_is_begun_anew() {
         client.request(address, commit).await.expect("another has handled it");
         queue_of(request::UNLOCK_BATCH_MQ, "another").await.expect("it is free again");
         send_from(&bus, Options::default(), &readings(1, 2, 1)).await;
-        take(&mut consumer, &mut taken, &mut handed, 2).await;
+        assert!(take(&mut consumer, (&mut taken, &mut handed), 2, ARRIVE_MAX).await, "{handed:?}");
         assert_eq!((taken, &handed[..]), (2, &["sensor_0/1/0".to_owned(), "sensor_0/1/2".to_owned()][..]));
         consumer.stop().await;
     });
     assert_eq!(lag(&bus, "slept"), 0);
 }
 
-/// Takes events until so many messages were handed on in all.
-async fn take(consumer: &mut Consumer, taken: &mut usize, handed: &mut Vec<String>, count: usize) {
-    while handed.len() < count {
-        match consumer.next().await.expect("it goes on") {
-            Event::Message(delivery) => handed.push(settle(delivery, "nobody")),
-            Event::Taken => *taken += 1,
-            event => assert!(matches!(event, Event::Assigned { .. }), "{event:?}"),
+/// Takes events until so many messages were handed on in all, for `time_max`; whether they were.
+async fn take(
+    consumer: &mut Consumer,
+    (taken, handed): (&mut usize, &mut Vec<String>),
+    count: usize,
+    time_max: Duration,
+) -> bool {
+    let all = async {
+        while handed.len() < count {
+            match consumer.next().await.expect("it goes on") {
+                Event::Message(delivery) => handed.push(settle(delivery, "nobody")),
+                Event::Taken => *taken += 1,
+                event => assert!(matches!(event, Event::Assigned { .. }), "{event:?}"),
+            }
         }
-    }
+    };
+    tokio::time::timeout(time_max, all).await.is_ok()
 }
 
 #[test]
