@@ -1,11 +1,10 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tidegate_protocol::DeviceId;
 
 use crate::{
     clock::Millis,
     recent::{Recent, hash_with},
-    session::coap::hash_of,
 };
 
 /// How often it is noted again that a device was heard of.
@@ -38,7 +37,7 @@ impl Seen {
         is_confirmable: bool,
         now_ms: Millis,
     ) -> bool {
-        let key = hash_with(hash_of(peer, self.seed), &[device.as_str().as_bytes()]);
+        let key = self.key(peer, device);
         let Some(noted) = self.noted.get_mut(key) else {
             let qos = [!is_confirmable, is_confirmable];
             self.noted.insert(key, Noted { at_ms: now_ms, qos });
@@ -57,6 +56,14 @@ impl Seen {
         };
         noted.at_ms = now_ms;
         true
+    }
+
+    fn key(&self, peer: SocketAddr, device: &DeviceId) -> u64 {
+        let (port, device) = (peer.port().to_be_bytes(), device.as_str().as_bytes());
+        match peer.ip() {
+            IpAddr::V4(ip) => hash_with(self.seed, &[&ip.octets(), &port, device]),
+            IpAddr::V6(ip) => hash_with(self.seed, &[&ip.octets(), &port, device]),
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now_ms: Millis) {

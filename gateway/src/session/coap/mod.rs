@@ -12,8 +12,8 @@
 //! A request of which nothing is known passes `strict`, then the codec, then `request`, which reads its options; `known`
 //! has those of senders that proved who they are, as [`handle_proved`](Endpoint::handle_proved) says, and they are not
 //! read again. Nothing is kept for a peer that has not proved who it is: its request is answered from itself, with no
-//! more than three times its bytes. From then on `exchanges` knows it until it is answered, `duplicates` for as long as it may be repeated,
-//! and `separates` the answer, where it needs a message of its own.
+//! more than three times its bytes. From then on `exchanges` knows it until it is answered, `duplicates` for as long as
+//! it may be repeated, and `separates` the answer, where it needs a message of its own.
 
 mod answer;
 mod codec;
@@ -32,7 +32,12 @@ mod strict;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+};
 
 pub use answer::code_text;
 pub use counts::Counts;
@@ -457,22 +462,12 @@ impl Endpoint {
 
     fn print(&self, peer: SocketAddr, head: &Head, datagram: &[u8]) -> Print {
         let slots = self.limits.duplicates_per_peer_max.max(1);
-        let key = hash_of(peer, self.secret.rotate_left(13));
+        // Who could make another's request look like a repetition would have it answered and not stored: two peers are
+        // told apart by a stronger hash than two contents of one.
+        let mut key = DefaultHasher::new();
+        (self.secret, peer).hash(&mut key);
         let content = hash_with(self.secret, &[datagram]);
-        Print { key: duplicates::key(key, head.message_id % slots), content }
-    }
-}
-
-/// A hash of an address that nobody can foresee who does not know `seed`.
-#[must_use]
-pub fn hash_of(peer: SocketAddr, seed: u64) -> u64 {
-    let port = peer.port().to_be_bytes();
-    match peer {
-        SocketAddr::V4(peer) => hash_with(seed, &[&peer.ip().octets(), &port]),
-        // The same link-local address is another one on another link.
-        SocketAddr::V6(peer) => {
-            hash_with(seed, &[&peer.ip().octets(), &peer.scope_id().to_be_bytes(), &port])
-        }
+        Print { key: duplicates::key(key.finish(), head.message_id % slots), content }
     }
 }
 
