@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A request that is not answered yet.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) peer: SocketAddr,
     pub(super) head: Head,
